@@ -1,0 +1,30 @@
+"""How many bytes of decoded photos may be in memory at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ByteBudget:
+    """A semaphore over bytes. What is larger than all of it runs alone."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._used = 0
+        self._condition = threading.Condition()
+
+    @contextmanager
+    def spend(self, amount: int) -> Iterator[None]:
+        """Hold ``amount`` bytes; waits until they are free."""
+        amount = min(amount, self.total)
+        with self._condition:
+            self._condition.wait_for(lambda: self._used + amount <= self.total)
+            self._used += amount
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._used -= amount
+                self._condition.notify_all()

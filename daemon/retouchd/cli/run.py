@@ -1,0 +1,112 @@
+"""`run` and `once`: the service in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import typer
+
+from retouchd import logs
+from retouchd.blackbox import BlackBox
+from retouchd.cli.options import (
+    Choice,
+    ConfigOption,
+    ModelOption,
+    RootOption,
+    SetOption,
+    StateOption,
+    choose,
+)
+from retouchd.clock import Clock
+
+if TYPE_CHECKING:
+    from retouchd.service import Service
+
+
+def run(
+    config: ConfigOption = None,
+    root: RootOption = None,
+    state: StateOption = None,
+    model: ModelOption = None,
+    sets: SetOption = None,
+) -> None:
+    """Watch the folders until told to stop. Example: retouchd run --root /srv/retouch"""
+    _serve(choose(config, root, sets, state, model), once=False)
+
+
+def once(
+    config: ConfigOption = None,
+    root: RootOption = None,
+    state: StateOption = None,
+    model: ModelOption = None,
+    sets: SetOption = None,
+) -> None:
+    """Do what is there, then exit. Example: retouchd once --root ~/retouch
+
+    Exit codes: 0 everything done, 3 done but some files were set aside, 4 another instance
+    is running, 75 paused by the environment (disk full, share lost), 2 wrong configuration.
+    """
+    _serve(choose(config, root, sets, state, model), once=True)
+
+
+def _serve(choice: Choice, *, once: bool) -> None:
+    config = choice.read()
+    # Heavy parts only now, so that a wrong configuration is told at once.
+    from retouchd.cli.progress import progress
+    from retouchd.ledger import InstanceLock
+    from retouchd.local_engine import LocalEngine
+    from retouchd.machinery import Machinery, open_ledger
+    from retouchd.manifest import resolve
+    from retouchd.service import Service
+
+    logs.set_up_logs(config.log)
+    names = {lane.model for lane in config.lanes}
+    specs = {name: resolve(name, config.models_folder) for name in sorted(names)}
+    clock = Clock()
+    with InstanceLock(config.state / "ledger.sqlite3"):
+        ledger = open_ledger(config)
+        box = BlackBox(config.state)
+        engine = LocalEngine(specs, config.device, on_device=box.on_device)
+        try:
+            with progress(shown=once and sys.stderr.isatty()) as on_tick:
+                parts = Machinery(config, ledger, engine, box, clock, logs.say)
+                service = Service(
+                    config,
+                    parts,
+                    clock,
+                    parts.count_and_say,
+                    once=once,
+                    read_config=choice.read,
+                    on_tick=on_tick,
+                )
+                with _signals(service):
+                    code = service.run()
+        finally:
+            engine.close(timeout=1.0)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _signals(service: Service) -> Iterator[None]:
+    """Handlers that only set flags; the old ones come back afterwards."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        service.wish.stop = True
+        service.wake()
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        service.wish.reload = True
+        service.wake()
+
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,239 @@
+"""The sections of the configuration; each part of the program gets only its own.
+
+Every key, its default and its meaning also stand in ``config.example.yaml``; a test keeps the two
+equal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from retouchd.config.folders import check_apart
+from retouchd.config.units import Duration, Hours, PixelCount, Size
+from retouchd.naming import check_template
+
+_DAY = 86400.0
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Log(Section):
+    """Where and how much is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "keyvalue", "json"] = "auto"
+
+
+class Device(Section):
+    """What the models run on."""
+
+    use: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    require_gpu: bool = False
+    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=512)] = "auto"
+
+
+class Scan(Section):
+    """When a dropped file counts as there, and how often folders are listed."""
+
+    settle: Duration = 2.0
+    incomplete_after: Duration = 600.0
+    local: Duration = 300.0
+    remote: Duration = 15.0
+    watch: Literal["auto", "events", "scan"] = "auto"
+    answer_within: Duration = 60.0
+
+
+class RetryPolicy(Section):
+    """How long a job that failed for a passing reason is tried again."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 6
+    crashes: Annotated[int, Field(ge=1, le=10)] = 2
+    first: Duration = 5.0
+    longest: Duration = 1800.0
+
+
+class Rectangle(Section):
+    """A fixed area to repair in every photo of a lane, measured in pixels from a corner."""
+
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
+    x: Annotated[int, Field(ge=0)] = 0
+    y: Annotated[int, Field(ge=0)] = 0
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+
+
+class Pairing(Section):
+    """Which mask belongs to which photo."""
+
+    folder_mask: bool = True
+    alpha_holes: bool = False
+    rectangles: tuple[Rectangle, ...] = ()
+    orphan_after: Duration = _DAY
+
+
+class Mask(Section):
+    """How a mask is read."""
+
+    threshold: Annotated[int, Field(ge=0, le=254)] = 127
+    dilate: Annotated[int, Field(ge=0, le=500)] = 10
+    feather: Annotated[int, Field(ge=0, le=500)] = 4
+    max_coverage: Annotated[float, Field(gt=0, le=1)] = 0.6
+    invert: bool = False
+    resize: bool = False
+
+
+class Output(Section):
+    """What comes out, and where."""
+
+    path: str = "{date:%Y-%m-%d}/{relative_dir}/{stem}{ext}"
+    format: Literal["same", "png", "jpeg", "webp", "avif"] = "same"
+    quality: Literal["same"] | Annotated[int, Field(ge=1, le=100)] = "same"
+    strip_metadata: bool = False
+    duplicates: Literal["process", "reuse"] = "process"
+
+    @field_validator("path")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        check_template(value)
+        return value
+
+
+class Limits(Section):
+    """What a single drop may cost."""
+
+    max_pixels: PixelCount = 200_000_000
+    max_bytes: Size = 1 << 30
+
+
+class Keep(Section):
+    """How long, and how much, of one class of files is kept."""
+
+    max_age: Duration | None = 90 * _DAY
+    max_size: Size | None = None
+
+
+class Retention(Section):
+    """What is pruned."""
+
+    outputs: Keep = Keep()
+    archive: Keep = Keep()
+    failed: Keep = Keep()
+    min_free: Size | None = None
+    every: Duration = 3600.0
+    brake: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class Schedule(Section):
+    """When a lane works; jobs wait outside these hours."""
+
+    active: Hours | None = None
+
+    def allows(self, now: datetime) -> bool:
+        """Whether the lane works at this local time."""
+        if self.active is None:
+            return True
+        start, end = self.active
+        clock = now.time()
+        return start <= clock < end if start < end else clock >= start or clock < end
+
+
+class Lane(Section):
+    """One watched inbox folder with one task, one model and one set of options."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    task: Literal["inpaint"] = "inpaint"
+    model: str = "classical"
+    strategy: Literal["auto", "crop", "whole"] = "auto"
+    blend: Literal["feather", "hard"] = "feather"
+    root: Path | None = None
+    inbox: Path
+    outbox: Path
+    archive: Path
+    failed: Path
+    ignore: tuple[str, ...] = ()
+    pairing: Pairing = Pairing()
+    mask: Mask = Mask()
+    output: Output = Output()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+    schedule: Schedule = Schedule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folders_from_root(cls, value: object) -> object:
+        if not isinstance(value, dict) or not value.get("root"):
+            return value
+        root = Path(str(value["root"]))
+        folders = {key: root / key for key in ("inbox", "outbox", "archive", "failed")}
+        return {**folders, **{k: v for k, v in value.items() if v is not None}}
+
+    @field_validator("inbox", "outbox", "archive", "failed")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError(f"{str(value)!r} must be an absolute path, like /srv/retouch/inbox")
+        return value
+
+    def work(self) -> dict[str, Any]:
+        """What a job is done by, as plain values: it is stored with the job and decides whether
+        two drops are the same work."""
+        return {
+            "task": self.task,
+            "strategy": self.strategy,
+            "blend": self.blend,
+            "mask": self.mask.model_dump(),
+            "rectangles": [r.model_dump() for r in self.pairing.rectangles],
+            "output": self.output.model_dump(include={"format", "quality", "strip_metadata"}),
+            "max_pixels": self.limits.max_pixels,
+            "max_bytes": self.limits.max_bytes,
+        }
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """Role (inbox, outbox, archive, failed) → folder."""
+        return {
+            "inbox": self.inbox,
+            "outbox": self.outbox,
+            "archive": self.archive,
+            "failed": self.failed,
+        }
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    state: Path = Path("/var/lib/retouchd")
+    models: Path | None = None
+    hands: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    drain: Duration = 30.0
+    log: Log = Log()
+    device: Device = Device()
+    scan: Scan = Scan()
+    retry: RetryPolicy = RetryPolicy()
+    lanes: Annotated[tuple[Lane, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _lanes_apart(self) -> Config:
+        names = [lane.name for lane in self.lanes]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two lanes are called {sorted(twice)[0]!r}; give each its own name")
+        check_apart({lane.name: lane.folders for lane in self.lanes})
+        return self
+
+    @property
+    def models_folder(self) -> Path:
+        """Where installed weights and their manifest live."""
+        return self.models or self.state / "models"
+
+    def lane(self, name: str) -> Lane | None:
+        """The lane of that name, if it is still configured."""
+        return next((lane for lane in self.lanes if lane.name == name), None)

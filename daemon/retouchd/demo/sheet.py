@@ -1,0 +1,64 @@
+"""A contact sheet: before, mask and after side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+TILE = (420, 300)
+_GAP = 8
+_HEAD = 28
+_PAPER = 245
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair and its result; BGR [H, W, 3] and, for the mask, grey [H, W], uint8."""
+
+    before: Picture
+    mask: Picture
+    after: Picture
+
+
+def contact_sheet(rows: Sequence[Row]) -> Picture:
+    """The rows under each other, as BGR [H, W, 3]."""
+    width, height = TILE
+    sheet = np.full(
+        (_HEAD + len(rows) * (height + _GAP) + _GAP, 3 * (width + _GAP) + _GAP, 3),
+        _PAPER,
+        np.uint8,
+    )
+    for column, title in enumerate(("before", "mask", "after")):
+        _write(sheet, title, (_GAP + column * (width + _GAP), 20))
+    for number, row in enumerate(rows):
+        top = _HEAD + number * (height + _GAP)
+        grey = cv2.cvtColor(row.mask, cv2.COLOR_GRAY2BGR)
+        for column, picture in enumerate((row.before, grey, row.after)):
+            left = _GAP + column * (width + _GAP)
+            sheet[top : top + height, left : left + width] = _tile(np.asarray(picture, np.uint8))
+    return sheet
+
+
+def _tile(picture: Picture) -> Picture:
+    """The middle of the picture at the tile's shape."""
+    width, height = TILE
+    scale = max(width / picture.shape[1], height / picture.shape[0])
+    size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    top, left = (small.shape[0] - height) // 2, (small.shape[1] - width) // 2
+    return np.asarray(small[top : top + height, left : left + width], np.uint8)
+
+
+def _write(sheet: Picture, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (60, 60, 60), 1, cv2.LINE_AA)
+
+
+def save(sheet: Picture, path: Path) -> None:
+    """Write a PNG."""
+    cv2.imwrite(str(path), sheet)

@@ -1,0 +1,57 @@
+"""What the models run on: the choice of a device, and whether it really works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retouchd.config import Device
+from retouchd.errors import GpuRequired
+
+
+@dataclass(frozen=True)
+class Place:
+    """name: as torch spells it, ``cpu`` or ``cuda:0``. label: the same for a person."""
+
+    name: str = "cpu"
+    label: str = "cpu"
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it has a memory of its own."""
+        return self.name != "cpu"
+
+
+def choose(device: Device) -> Place:
+    """The place that the configuration asks for; also sets torch's number of threads.
+
+    ``auto`` takes the first GPU that passes a small computation, else the CPU. Imports torch.
+    Raises GpuRequired when a GPU is demanded, by ``require_gpu`` or by name, and none works.
+    """
+    import torch
+
+    if device.threads != "auto":
+        torch.set_num_threads(device.threads)
+    if device.use == "cpu":
+        trouble: str | None = "device.use is cpu"
+    else:
+        name = device.use if ":" in device.use else "cuda:0"
+        trouble = _gpu_trouble(name)
+        if trouble is None:
+            return Place(name, f"{name} ({torch.cuda.get_device_name(name)})")
+    if device.require_gpu or device.use.startswith("cuda"):
+        raise GpuRequired(cause=trouble)
+    return Place("cpu", f"cpu ({torch.get_num_threads()} threads)")
+
+
+def _gpu_trouble(name: str) -> str | None:
+    """A driver may report a GPU that this build of torch has no code for, so it must compute."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device"
+    try:
+        spectrum = torch.fft.rfft2(torch.ones(8, 8, device=name))
+        works = spectrum.abs().sum().item() == 64.0
+    except RuntimeError as error:
+        return " ".join(str(error).split())
+    return None if works else f"{name} computes wrong results"

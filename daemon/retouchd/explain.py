@@ -1,0 +1,152 @@
+"""Pure: why a file is not done, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from retouchd.config import Lane
+from retouchd.config.units import show_duration
+from retouchd.errors import printable
+from retouchd.ignoring import ignored_by
+from retouchd.job import Job, Place, State
+from retouchd.namesakes import role
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known about a path. path: relative to its root. role: of that root. jobs: that
+    speak of it, newest first. exists: None where nobody looked. paused: why its lane is."""
+
+    lane: Lane
+    role: str
+    path: str
+    jobs: Sequence[Job]
+    exists: bool | None
+    running: bool
+    paused: str | None
+    now: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """verdict: one word for programs. lines: sentences for people."""
+
+    verdict: str
+    lines: tuple[str, ...]
+    job: int | None = None
+
+
+def explain(facts: Facts) -> Explanation:
+    """Why the file is where it is, and what happens next."""
+    if facts.jobs:
+        return _by_job(facts, facts.jobs[0])
+    if facts.role != "inbox":
+        return Explanation("unknown", (f"The ledger knows no file {_shown(facts)}.",))
+    rule = ignored_by(facts.path, facts.lane.ignore)
+    if rule:
+        return Explanation(
+            "ignored", (f"It is ignored by the rule {rule!r}. Rename it if it is a photo.",)
+        )
+    if facts.exists is False:
+        return Explanation(
+            "missing", (f"There is no file {_shown(facts)}, and the ledger knows none.",)
+        )
+    return _not_recorded(facts)
+
+
+def _not_recorded(facts: Facts) -> Explanation:
+    if facts.paused:
+        return Explanation("paused", (f"Its lane is paused: {facts.paused}",))
+    if role(facts.path) == "shared_mask":
+        return Explanation(
+            "shared_mask", ("It is the mask for all photos of its folder and stays there.",)
+        )
+    if not facts.running:
+        return Explanation(
+            "not_running",
+            ("It is not recorded yet, and no service runs. Start `retouchd run` or `once`.",),
+        )
+    return Explanation(
+        "settling",
+        (
+            "It is still settling: it has to stay unchanged for a while, and to be complete, "
+            "before it is worked on.",
+        ),
+    )
+
+
+def _by_job(facts: Facts, job: Job) -> Explanation:
+    lines = [f"Job {job.id} of lane {job.lane}: {job.state.value}."]
+    lines += _next(facts, job)
+    if facts.paused and job.state not in (State.DONE, State.QUARANTINED, State.CANCELLED):
+        lines.append(f"Its lane is paused: {facts.paused}")
+    return Explanation(job.state.value, tuple(lines), job.id)
+
+
+def _next(facts: Facts, job: Job) -> list[str]:
+    match job.state:
+        case State.WAITING:
+            return _waiting(facts, job)
+        case State.READY:
+            window = facts.lane.schedule.active
+            hours = f" between {window[0]:%H:%M} and {window[1]:%H:%M}" if window else ""
+            return [f"It will be started when its turn comes{hours}."]
+        case State.RUNNING:
+            return [f"It is being worked on, attempt {job.attempts}."]
+        case State.PUBLISHED:
+            return [f"The output is {_output(facts, job)}; its originals are being filed away."]
+        case State.DONE:
+            return [f"The output is {_output(facts, job)}.", *_originals(facts, job)]
+        case State.FAILED:
+            at = _clock(job.next_attempt_at)
+            return [f"{job.error}", f"It will be tried again at {at} (attempt {job.attempts + 1})."]
+        case State.QUARANTINED:
+            return [
+                f"{job.error}",
+                f"{job.remedy}",
+                *_originals(facts, job),
+                f"`retouchd retry {job.id}` tries it again.",
+            ]
+        case State.CANCELLED:
+            return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
+
+
+def _waiting(facts: Facts, job: Job) -> list[str]:
+    if any(drop.stat is None for drop in job.drops):
+        return ["Its files have changed; it waits until they are still."]
+    missing = "photo" if job.image is None else "mask"
+    until = job.updated_at + facts.lane.pairing.orphan_after
+    left = show_duration(max(60.0, round((until - facts.now) / 60) * 60.0))
+    name = printable(job.name)
+    stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    hint = f" (for example {stem}_mask.png beside it)" if missing == "mask" else ""
+    return [
+        f"It waits for its {missing}{hint}.",
+        f"If none comes within {left}, it is set aside with a note; nothing is deleted.",
+    ]
+
+
+def _output(facts: Facts, job: Job) -> str:
+    return f"{facts.lane.outbox}/{printable(job.output or '')}"
+
+
+def _originals(facts: Facts, job: Job) -> list[str]:
+    folders = facts.lane.folders
+    lines = []
+    for drop in job.drops:
+        if drop.place is Place.GONE:
+            lines.append(f"Original {printable(drop.path)}: taken away or pruned.")
+        else:
+            where = f"{folders[drop.place.value]}/{printable(drop.where)}"
+            lines.append(f"Original {printable(drop.path)}: {where}")
+    return lines
+
+
+def _clock(at: float | None) -> str:
+    return datetime.fromtimestamp(at or 0).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _shown(facts: Facts) -> str:
+    return f"{facts.lane.folders[facts.role]}/{printable(facts.path)}"

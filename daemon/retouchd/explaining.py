@@ -1,0 +1,35 @@
+"""Pure: the text that lies beside a quarantined original."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import datetime
+from pathlib import Path
+
+from retouchd.errors import printable
+from retouchd.job import Job, Place
+
+_WIDTH = 78
+
+
+def error_text(job: Job, inbox: Path, when: datetime) -> str:
+    """What happened, what to do, and how to try again, in plain words.
+
+    Lines end in CR LF, because Notepad is where many of these are read.
+    """
+    files = [d.where.rsplit("/", 1)[-1] for d in job.drops if d.place is Place.FAILED]
+    tried = f"It was tried {job.attempts} time{'s' if job.attempts != 1 else ''}."
+    paragraphs = [
+        f"{printable(job.name)} could not be retouched.",
+        f"Why: {job.error or 'unknown'}",
+        f"What to do: {job.remedy or 'Drop it again.'}",
+        f"How to try again: mend the cause and drop the file into {printable(inbox)} once more, "
+        f"or run  retouchd retry {job.id}",
+        f"Untouched originals in this folder: {', '.join(map(printable, files)) or 'none'}. {tried}"
+        f" Job {job.id} of lane {job.lane}, {when:%Y-%m-%d %H:%M %z}.",
+    ]
+    text = "\n\n".join(
+        textwrap.fill(p, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        for p in paragraphs
+    )
+    return text.replace("\n", "\r\n") + "\r\n"

@@ -1,0 +1,272 @@
+"""Reading and writing below an open root: symlink-safe, atomic and durable.
+
+Every path is relative to a root's descriptor and is walked component by component without
+following links, so that nothing in a drop folder can lead out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat as modes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from retouchd.errors import (
+    FileBusy,
+    IoTrouble,
+    NotARegularFile,
+    OutputWrong,
+    RetouchdError,
+    TooLarge,
+    from_os_error,
+)
+from retouchd.job import FileStat
+from retouchd.renaming import rename_without_replacing
+from retouchd.roots import Root
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
+
+
+def to_stat(found: os.stat_result) -> FileStat:
+    """What identifies this version of the file."""
+    return FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@contextmanager
+def parent(root: Root, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+    """The descriptor of the folder that holds ``relative``, and the last name.
+
+    create: make missing folders, durably. Raises OSError.
+    """
+    *folders, name = relative.split("/")
+    if not name or any(part in ("", ".", "..") for part in [*folders, name]):
+        raise OSError(errno.EINVAL, "not a path below the root")
+    fd = os.dup(root.fd)
+    try:
+        for folder in folders:
+            fd = _step(fd, folder, create)
+        yield fd, name
+    finally:
+        os.close(fd)
+
+
+def _step(fd: int, folder: str, create: bool) -> int:
+    """Descend from ``fd`` (which is closed) into ``folder``."""
+    try:
+        if create:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, 0o2775, dir_fd=fd)
+                os.fsync(fd)
+        deeper = os.open(folder, _WALK, dir_fd=fd)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            error = OSError(errno.ENOTDIR, f"{folder} is a link or a file, not a folder")
+        raise error from None
+    os.close(fd)
+    return deeper
+
+
+@contextmanager
+def trouble(root: Root, relative: str) -> Iterator[None]:
+    """Turn OSError into the error that it means for ``relative``."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, root.shown(relative)) from None
+
+
+def stat(root: Root, relative: str) -> FileStat | None:
+    """Size, mtime and inode of a file (links are not followed), None if it is not there."""
+    try:
+        with parent(root, relative) as (fd, name):
+            return to_stat(os.stat(name, dir_fd=fd, follow_symlinks=False))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise from_os_error(error, root.shown(relative)) from None
+
+
+@contextmanager
+def open_drop(root: Root, relative: str, max_bytes: int) -> Iterator[tuple[int, FileStat]]:
+    """Open what a person dropped; yields the descriptor and the stat of the very file opened.
+
+    Raises NotARegularFile, TooLarge, FileBusy (gone), IoTrouble (unreadable).
+    """
+    shown = root.shown(relative)
+    try:
+        with parent(root, relative) as (folder, name):
+            fd = os.open(name, _READ, dir_fd=folder)
+    except OSError as error:
+        raise _cannot_open(error, shown) from None
+    try:
+        found = os.fstat(fd)
+        _check_plain(found, shown, max_bytes)
+        yield fd, to_stat(found)
+    finally:
+        os.close(fd)
+
+
+def _cannot_open(error: OSError, shown: str) -> RetouchdError:
+    if error.errno == errno.ENOENT:
+        return FileBusy(path=shown)
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV):
+        return NotARegularFile(path=shown, cause="it is a link or a special file")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return IoTrouble(path=shown, cause="the service user may not read it")
+    return from_os_error(error, shown)
+
+
+def _check_plain(found: os.stat_result, shown: str, max_bytes: int) -> None:
+    if not modes.S_ISREG(found.st_mode):
+        raise NotARegularFile(path=shown, cause="it is a folder, a pipe or a device")
+    if found.st_nlink > 1:
+        raise NotARegularFile(path=shown, cause="it is a hard link to a file elsewhere")
+    if found.st_size > max_bytes:
+        cause = f"{found.st_size} bytes, {max_bytes} are allowed"
+        raise TooLarge(path=shown, cause=cause, limit="limits.max_bytes")
+
+
+def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> bytes:
+    """The whole content of the version ``expected``.
+
+    Raises FileBusy when the file is another version or changes while it is read.
+    """
+    shown = root.shown(relative)
+    with open_drop(root, relative, max_bytes) as (fd, before), trouble(root, relative):
+        if before != expected:
+            raise FileBusy(path=shown)
+        data = _read_all(fd, before.size)
+        if len(data) != before.size or to_stat(os.fstat(fd)) != before:
+            raise FileBusy(path=shown)
+    return data
+
+
+def _read_all(fd: int, size: int) -> bytes:
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
+        parts, left = [], size + 1
+        while left > 0 and (part := file.read(min(left, 16 * _CHUNK))):
+            parts.append(part)
+            left -= len(part)
+    return b"".join(parts)
+
+
+def sha256_at(folder: int, name: str) -> str:
+    """The content hash of a file; raises OSError."""
+    fd = os.open(name, _READ, dir_fd=folder)
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(root: Root, relative: str) -> str | None:
+    """The content hash of a file below a root, None if it is not there."""
+    try:
+        with parent(root, relative) as (folder, name):
+            return sha256_at(folder, name)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise from_os_error(error, root.shown(relative)) from None
+
+
+def write_temporary(root: Root, relative: str, data: bytes) -> str:
+    """Write a hidden temporary file, make it durable, read it back; returns its sha256.
+
+    A leftover of the same name is ours and is replaced. Raises DiskFull, ReadOnly, OutputWrong, …
+    """
+    wanted = hashlib.sha256(data).hexdigest()
+    try:
+        _write_durably(root, relative, data, wanted)
+    except OSError as error:
+        mapped = from_os_error(error, root.shown(relative))
+        # How much has to be free before trying again makes sense.
+        mapped.facts["needed"] = len(data)
+        raise mapped from None
+    return wanted
+
+
+def _write_durably(root: Root, relative: str, data: bytes, wanted: str) -> None:
+    with parent(root, relative, create=True) as (folder, name):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o664, dir_fd=folder)
+        try:
+            with os.fdopen(fd, "wb", buffering=0) as file:
+                _write_all(file.fileno(), data)
+                os.fsync(file.fileno())
+            if sha256_at(folder, name) != wanted:
+                raise OutputWrong(path=root.shown(relative), cause="it reads back differently")
+        except BaseException:
+            # Space must not stay taken by what will never be published.
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=folder)
+            raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view[: 16 * _CHUNK]) :]
+
+
+def publish(root: Root, temporary: str, final: str) -> FileStat | None:
+    """Give a durable temporary file its final name, durably.
+
+    Returns its stat, or None where the name is taken: nothing is ever replaced.
+    """
+    with trouble(root, final), parent(root, final, create=True) as (folder, name):
+        with parent(root, temporary) as (source, hidden):
+            try:
+                rename_without_replacing(source, hidden, folder, name)
+            except FileExistsError:
+                return None
+            os.fsync(folder)
+        return to_stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+
+def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
+    """Delete a file, durably. With ``expected`` only if size and mtime still are the same.
+
+    Returns whether it was deleted; False when it is not there or is another file.
+    """
+    try:
+        with parent(root, relative) as (folder, name):
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not modes.S_ISREG(found.st_mode):
+                return False
+            if expected and (found.st_size, found.st_mtime_ns) != (
+                expected.size,
+                expected.mtime_ns,
+            ):
+                return False
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
+            return True
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return False
+        raise from_os_error(error, root.shown(relative)) from None
+
+
+def remove_empty_folders(root: Root, relative: str) -> None:
+    """Remove the folders above ``relative`` that became empty, up to the root itself."""
+    folders = relative.split("/")[:-1]
+    while folders:
+        try:
+            with parent(root, "/".join(folders)) as (folder, name):
+                os.rmdir(name, dir_fd=folder)
+        except OSError:
+            return
+        folders.pop()
+
+
+def free_bytes(root: Root) -> int:
+    """Bytes that an ordinary user may still write on the root's file system."""
+    with trouble(root, ""):
+        found = os.fstatvfs(root.fd)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,34 @@
+"""Pictures: headers and completeness without decoding, decoding, masks, encoding with metadata.
+
+Everything here runs inside disposable I/O worker processes, without torch. The containers
+(``jpeg``, ``png``, ``webp``, ``tiff``, ``bmp``, ``avif``) are read by our own bounded readers;
+Pillow and OpenCV decode and encode the pixels, each where it loses nothing.
+"""
+
+from retouchd.images.decode import decode
+from retouchd.images.encode import Encoded, encode, is_lossless
+from retouchd.images.formats import FORMATS, SUFFIXES, extension
+from retouchd.images.header import Header
+from retouchd.images.mask import MaskImage, decode_mask
+from retouchd.images.metadata import JpegTraits, Metadata
+from retouchd.images.photo import Photo, Pixels
+from retouchd.images.reading import check_complete, read_header
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "Encoded",
+    "Header",
+    "JpegTraits",
+    "MaskImage",
+    "Metadata",
+    "Photo",
+    "Pixels",
+    "check_complete",
+    "decode",
+    "decode_mask",
+    "encode",
+    "extension",
+    "is_lossless",
+    "read_header",
+]

@@ -1,0 +1,111 @@
+"""TIFF files written with all their metadata, at 8 and 16 bits alike.
+
+Pillow can't write 16-bit colour, and neither tifffile (without further packages) nor OpenCV write
+LZW together with EXIF; so libtiff compresses the rows (see ``tiff_pixels``), and the directories
+are laid out here.
+"""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from retouchd.images import exif, tiff, tiff_pixels
+from retouchd.images.ifd import Order, Value, long, pack_tree, short
+from retouchd.images.metadata import Metadata
+from retouchd.images.photo import Pixels
+
+DEFLATE: Final = 8
+_DIFFERENCED: Final = frozenset({5, 8, 50000})
+_PLAIN_STRIP: Final = 1 << 20
+_LIMIT: Final = 2**32 - (1 << 20)
+_STRAIGHT_ALPHA: Final = 2
+
+
+def compression_for(metadata: Metadata) -> int:
+    """The source's compression if it is lossless and of use here, else deflate."""
+    kind = metadata.tiff_compression
+    if kind == 1:
+        return 1
+    if kind == 32946 or kind not in tiff_pixels.KINDS:
+        return DEFLATE
+    return kind
+
+
+def write(pixels: Pixels, metadata: Metadata) -> bytes:
+    """The file; pixels [H, W, C] as in Photo. Raises ValueError beyond 4 GB."""
+    packing = compression_for(metadata)
+    order: Order = "<"
+    top: dict[int, Value] = {}
+    parts: dict[int, dict[int, Value]] = {}
+    if metadata.exif is not None:
+        order, top, parts = exif.for_tiff(metadata.exif)
+    pieces, rows = _strips(pixels, order, packing)
+    sizes = [len(piece) for piece in pieces]
+    end = 8 + sum(sizes)
+    if end > _LIMIT:
+        raise ValueError("a TIFF holds at most 4 GB")
+    offsets = (8 + np.cumsum([0, *sizes[:-1]])).tolist()
+    top |= _layout(pixels, order, packing, rows) | _beside(metadata, order)
+    top |= {tiff.STRIPS: long(order, *offsets), tiff.STRIP_SIZES: long(order, *sizes)}
+    at = end + end % 2
+    body, start = pack_tree(order, top, parts, at)
+    head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start)
+    return b"".join((head, *pieces, b"\0" * (end % 2), body))
+
+
+def _strips(pixels: Pixels, order: Order, packing: int) -> tuple[list[bytes], int]:
+    if packing in _DIFFERENCED:
+        differences = pixels.copy()
+        # Unsigned overflow is what TIFF's predictor asks for.
+        np.subtract(pixels[:, 1:], pixels[:, :-1], out=differences[:, 1:])
+        pixels = differences
+    stored = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(order), copy=False))
+    plain = stored.view(np.uint8).reshape(pixels.shape[0], -1)
+    if packing != 1:
+        return tiff_pixels.compress(plain, packing)
+    rows = max(1, _PLAIN_STRIP // plain.shape[1])
+    return [plain[i : i + rows].tobytes() for i in range(0, plain.shape[0], rows)], rows
+
+
+def _layout(pixels: Pixels, order: Order, packing: int, rows: int) -> dict[int, Value]:
+    height, width, channels = pixels.shape
+    gray = channels <= 2
+    tags = {
+        tiff.WIDTH: long(order, width),
+        tiff.HEIGHT: long(order, height),
+        tiff.BITS: short(order, *[pixels.dtype.itemsize * 8] * channels),
+        tiff.COMPRESSION: short(order, packing),
+        tiff.PHOTOMETRIC: short(order, tiff.BLACK_IS_ZERO if gray else tiff.RGB),
+        tiff.SAMPLES: short(order, channels),
+        tiff.ROWS_PER_STRIP: long(order, rows),
+        tiff.PLANAR: short(order, 1),
+    }
+    if packing in _DIFFERENCED:
+        tags[tiff.PREDICTOR] = short(order, 2)
+    if channels in (2, 4):
+        tags[tiff.EXTRA_SAMPLES] = short(order, _STRAIGHT_ALPHA)
+    return tags
+
+
+def _beside(metadata: Metadata, order: Order) -> dict[int, Value]:
+    tags: dict[int, Value] = {}
+    for tag, content in (
+        (tiff.XMP, metadata.xmp),
+        (tiff.IPTC, metadata.iptc),
+        (tiff.ICC, metadata.icc),
+    ):
+        if content is not None:
+            tags[tag] = (1 if tag == tiff.XMP else 7, len(content), content)
+    if metadata.dpi is not None:
+        tags[282], tags[283] = (_fraction(order, side) for side in metadata.dpi)
+        tags[296] = short(order, 2)
+    return tags
+
+
+def _fraction(order: Order, value: float) -> Value:
+    exact = Fraction(value).limit_denominator(10_000)
+    return 5, 1, struct.pack(f"{order}II", min(exact.numerator, 2**32 - 1), exact.denominator)

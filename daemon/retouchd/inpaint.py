@@ -1,0 +1,54 @@
+"""Arrays and a LaMa module → arrays, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retouchd.engine import Pixels
+from retouchd.nets.lama import Lama
+from retouchd.samples import Region, Unit, is_hole, to_unit
+
+
+def inpaint(module: Lama, regions: Sequence[Region], device: torch.device) -> list[Unit]:
+    """What ``module``, which is on ``device``, paints for regions of equal size.
+
+    regions: pairs of image [H, W, 3] RGB uint8 or uint16 and mask [H, W] uint8, 255 in the hole.
+    Returns per region [H, W, 3] RGB float32 in [0, 1], the known pixels repainted as well.
+    """
+    height, width = regions[0][1].shape
+    batch = np.stack([network_input(*region, module.shape.downs) for region in regions])
+    with torch.inference_mode(), _exact_convolutions():
+        painted = module(torch.from_numpy(batch).to(device))
+        cropped = painted[..., :height, :width].permute(0, 2, 3, 1).contiguous().cpu()
+    return list(cropped.numpy())
+
+
+def network_input(image: Pixels, mask: NDArray[np.uint8], downs: int = 3) -> Unit:
+    """The network's input for one region: [4, H', W'] float32, RGB times (1 − mask), and the mask.
+
+    As in the original, H and W grow to multiples of 8 by mirroring at the bottom and the right,
+    the edge repeated. H' and W' are at least two pixels after ``downs`` halvings, because a
+    reflecting convolution can't mirror a single one.
+    """
+    hole = is_hole(mask)
+    stacked = np.dstack([to_unit(image) * ~hole[..., None], hole]).astype(np.float32, copy=False)
+    sides = [(0, _padded(side, downs) - side) for side in mask.shape]
+    padded = np.pad(stacked, [*sides, (0, 0)], mode="symmetric")
+    return np.ascontiguousarray(padded.transpose(2, 0, 1))
+
+
+def _padded(side: int, downs: int) -> int:
+    unit = max(8, 1 << downs)
+    return max(-(-side // unit) * unit, 2 << downs)
+
+
+@contextmanager
+def _exact_convolutions() -> Iterator[None]:
+    """By default CUDA's convolutions round their float32 inputs to TF32's 10 bits."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield

@@ -1,0 +1,150 @@
+"""Pure: what a job is, which states it may pass through, and what happens after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"  # something it needs is not there, or not settled
+    READY = "ready"  # may be started
+    RUNNING = "running"  # an attempt was committed; nothing is visible yet
+    PUBLISHED = "published"  # the output is visible and durable; originals still to be filed
+    DONE = "done"  # originals archived
+    FAILED = "failed"  # will be tried again at next_attempt_at
+    QUARANTINED = "quarantined"  # will not be tried again by itself
+    CANCELLED = "cancelled"  # a person said no, or took the files away
+
+
+LEGAL: Mapping[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.READY, State.QUARANTINED, State.CANCELLED}),
+    State.READY: frozenset({State.RUNNING, State.WAITING, State.QUARANTINED, State.CANCELLED}),
+    State.RUNNING: frozenset(
+        {State.PUBLISHED, State.READY, State.WAITING, State.FAILED, State.QUARANTINED}
+    ),
+    State.PUBLISHED: frozenset({State.DONE}),
+    State.DONE: frozenset(),
+    State.FAILED: frozenset(
+        {State.RUNNING, State.READY, State.WAITING, State.QUARANTINED, State.CANCELLED}
+    ),
+    State.QUARANTINED: frozenset({State.READY}),
+    State.CANCELLED: frozenset({State.READY}),
+}
+
+LIVE = frozenset({State.WAITING, State.READY, State.RUNNING, State.PUBLISHED, State.FAILED})
+"""States in which a job still has something to do."""
+
+RETRYABLE = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
+CANCELLABLE = frozenset({State.WAITING, State.READY, State.FAILED})
+
+
+def is_legal(before: State, after: State) -> bool:
+    """Whether a job may go from ``before`` to ``after``."""
+    return after in LEGAL[before]
+
+
+class Role(StrEnum):
+    """What a drop is to its job."""
+
+    IMAGE = "image"
+    MASK = "mask"
+    SHARED_MASK = "shared_mask"  # serves a whole folder; stays where it is
+    OTHER = "other"  # not an image, or one of several candidates
+
+
+class Place(StrEnum):
+    """The folder of the lane in which an original lies."""
+
+    INBOX = "inbox"
+    ARCHIVE = "archive"
+    FAILED = "failed"
+    GONE = "gone"  # taken away or replaced by a person, or pruned
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """What identifies one version of a file: bytes, nanoseconds, inode number."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One original of a job.
+
+    path: where it was dropped, relative to the inbox. place, where: where it lies now.
+    next_place, next_where: where it is being moved to; committed before the move begins.
+    stat: as it was when it settled; None while it has to settle again.
+    decoded: estimate of its decoded size in bytes.
+    """
+
+    id: int
+    job: int
+    role: Role
+    path: str
+    place: Place
+    where: str
+    stat: FileStat | None
+    decoded: int = 0
+    sha256: str | None = None
+    next_place: Place | None = None
+    next_where: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the ledger with its drops. Times are seconds since the epoch."""
+
+    id: int
+    lane: str
+    task: str
+    state: State
+    source: str
+    name: str
+    created_at: float
+    updated_at: float
+    attempts: int = 0
+    crashes: int = 0
+    interrupted: int = 0
+    next_attempt_at: float | None = None
+    output: str | None = None
+    output_sha256: str | None = None
+    output_size: int | None = None
+    key: str | None = None
+    duplicate_of: int | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    remedy: str | None = None
+    error_file: str | None = None
+    completed_at: float | None = None
+    drops: tuple[Drop, ...] = ()
+
+    def drop(self, *roles: Role) -> Drop | None:
+        """The first drop that has one of these roles."""
+        return next((drop for role in roles for drop in self.drops if drop.role is role), None)
+
+    @property
+    def image(self) -> Drop | None:
+        """The photo."""
+        return self.drop(Role.IMAGE)
+
+    @property
+    def mask(self) -> Drop | None:
+        """The photo's own mask, or the folder's."""
+        return self.drop(Role.MASK, Role.SHARED_MASK)
+
+    @property
+    def decoded(self) -> int:
+        """Estimate of what the decoded originals take in memory, in bytes."""
+        return sum(drop.decoded for drop in self.drops)

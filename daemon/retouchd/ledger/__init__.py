@@ -1,0 +1,16 @@
+"""The SQLite file that remembers every job; all of SQLite is in this package."""
+
+from retouchd.ledger.ledger import Ledger
+from retouchd.ledger.lock import InstanceLock
+from retouchd.ledger.reader import Change, KeptFile, LedgerReader, RootRow
+from retouchd.ledger.rows import NewDrop
+
+__all__ = [
+    "Change",
+    "InstanceLock",
+    "KeptFile",
+    "Ledger",
+    "LedgerReader",
+    "NewDrop",
+    "RootRow",
+]

@@ -1,0 +1,236 @@
+-- Every statement of the ledger. `-- migration: N` starts the schema's N-th version,
+-- `-- name: X` a statement that ledger.py runs. Paths are BLOBs: the bytes that the disk has.
+
+-- migration: 1
+CREATE TABLE ledger (
+    id         TEXT NOT NULL,            -- names this ledger in temporary files
+    created_at REAL NOT NULL
+);
+CREATE TABLE roots (                     -- a lane's folders, known again by their marker
+    lane   TEXT NOT NULL,
+    role   TEXT NOT NULL,
+    path   BLOB NOT NULL,
+    marker TEXT NOT NULL,
+    PRIMARY KEY (lane, role)
+);
+CREATE TABLE jobs (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane            TEXT NOT NULL,
+    task            TEXT NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('waiting', 'ready', 'running', 'published',
+                                                   'done', 'failed', 'quarantined', 'cancelled')),
+    source          TEXT NOT NULL,       -- where the hole comes from: mask, folder_mask, …
+    name            BLOB NOT NULL,       -- the drop that names the job, relative to the inbox
+    created_at      REAL NOT NULL,
+    updated_at      REAL NOT NULL,
+    attempts        INTEGER NOT NULL DEFAULT 0,
+    crashes         INTEGER NOT NULL DEFAULT 0,
+    interrupted     INTEGER NOT NULL DEFAULT 0,
+    next_attempt_at REAL,
+    output          BLOB,                -- output path committed before the rename
+    output_sha256   TEXT,
+    output_size     INTEGER,
+    key             TEXT,                -- sha256 over inputs, task, settings and model
+    duplicate_of    INTEGER,
+    model           TEXT,
+    model_sha256    TEXT,
+    settings        TEXT NOT NULL DEFAULT '{}',
+    timings         TEXT NOT NULL DEFAULT '{}',
+    notes           TEXT NOT NULL DEFAULT '[]',
+    error           TEXT,
+    remedy          TEXT,
+    error_file      BLOB,                -- the text beside the quarantined original
+    completed_at    REAL
+);
+CREATE INDEX jobs_by_state ON jobs (state, next_attempt_at);
+CREATE INDEX jobs_by_lane ON jobs (lane, state);
+CREATE INDEX jobs_by_key ON jobs (key) WHERE key IS NOT NULL;
+CREATE TABLE drops (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    job        INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL,
+    path       BLOB NOT NULL,
+    place      TEXT NOT NULL,
+    "where"    BLOB NOT NULL,
+    size       INTEGER,
+    mtime_ns   INTEGER,
+    inode      INTEGER,
+    decoded    INTEGER NOT NULL DEFAULT 0,
+    sha256     TEXT,
+    next_place TEXT,
+    next_where BLOB
+);
+CREATE INDEX drops_by_job ON drops (job);
+CREATE INDEX drops_moving ON drops (job) WHERE next_place IS NOT NULL;
+CREATE TABLE changes (                   -- every state change, with its reason
+    job    INTEGER NOT NULL,
+    at     REAL NOT NULL,
+    before TEXT,
+    after  TEXT NOT NULL,
+    why    TEXT
+);
+CREATE INDEX changes_by_job ON changes (job);
+CREATE TABLE kept (                      -- files that retention may delete, and no others
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    job          INTEGER NOT NULL,
+    lane         TEXT NOT NULL,
+    role         TEXT NOT NULL,          -- outputs, archive, failed
+    path         BLOB NOT NULL,
+    size         INTEGER NOT NULL,
+    mtime_ns     INTEGER NOT NULL,
+    completed_at REAL NOT NULL,
+    UNIQUE (lane, role, path)
+);
+CREATE TABLE clock (newest REAL NOT NULL);
+
+-- name: add_job
+INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
+VALUES (:lane, :task, :state, :source, :name, :now, :now);
+
+-- name: add_drop
+INSERT INTO drops (job, role, path, place, "where", size, mtime_ns, inode, decoded)
+VALUES (:job, :role, :path, 'inbox', :path, :size, :mtime_ns, :inode, :decoded);
+
+-- name: add_change
+INSERT INTO changes (job, at, before, after, why) VALUES (:job, :now, :before, :after, :why);
+
+-- name: state_of
+SELECT state FROM jobs WHERE id = :job;
+
+-- name: job
+SELECT * FROM jobs WHERE id = :job;
+
+-- name: drops_of
+SELECT * FROM drops WHERE job = :job ORDER BY id;
+
+-- name: changes_of
+SELECT * FROM changes WHERE job = :job ORDER BY rowid;
+
+-- name: jobs_in_states
+SELECT * FROM jobs WHERE state IN (SELECT value FROM json_each(:states))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: live_jobs_of_lane
+-- What the intake has to compare with the folder: also cancelled jobs whose files still lie there.
+SELECT * FROM jobs WHERE lane = :lane
+AND (state IN ('waiting', 'ready', 'running', 'published', 'failed')
+     OR id IN (SELECT job FROM drops WHERE place = 'inbox' AND role != 'shared_mask'));
+
+-- name: live_drops_of_lane
+SELECT drops.* FROM drops JOIN jobs ON jobs.id = drops.job WHERE jobs.lane = :lane
+AND (jobs.state IN ('waiting', 'ready', 'running', 'published', 'failed')
+     OR (drops.place = 'inbox' AND drops.role != 'shared_mask')) ORDER BY drops.id;
+
+-- name: jobs_named
+SELECT * FROM jobs WHERE lane = :lane AND id IN (SELECT job FROM drops WHERE path = :path)
+ORDER BY id DESC;
+
+-- name: running
+SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
+
+-- name: jobs_holding
+-- By a path outside the inbox: an output, or an original that was moved.
+SELECT * FROM jobs WHERE lane = :lane AND (
+    (:role = 'outbox' AND output = :path)
+    OR id IN (SELECT job FROM drops WHERE place = :role AND "where" = :path)
+) ORDER BY id DESC;
+
+-- name: due
+-- The next job to start. Jobs that saw a crash go last, so that the others get done.
+SELECT * FROM jobs
+WHERE (state = 'ready'
+       OR (state = 'failed' AND (next_attempt_at <= :now OR next_attempt_at > :now + :longest)))
+AND lane IN (SELECT value FROM json_each(:lanes))
+AND id NOT IN (SELECT value FROM json_each(:busy))
+ORDER BY crashes + interrupted, id LIMIT 1;
+
+-- name: interrupted
+SELECT * FROM jobs WHERE state = 'running'
+AND (next_attempt_at IS NULL OR next_attempt_at <= :now OR next_attempt_at > :now + :longest)
+AND lane IN (SELECT value FROM json_each(:lanes))
+AND id NOT IN (SELECT value FROM json_each(:busy)) ORDER BY id LIMIT 1;
+
+-- name: to_file
+-- Jobs whose originals are still to be moved, or whose error text is still to be written.
+SELECT * FROM jobs
+WHERE (state = 'published'
+       OR (state = 'quarantined'
+           AND (error_file IS NULL OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL))))
+AND (next_attempt_at IS NULL OR next_attempt_at <= :now OR next_attempt_at > :now + :longest)
+AND lane IN (SELECT value FROM json_each(:lanes))
+AND id NOT IN (SELECT value FROM json_each(:busy)) ORDER BY id LIMIT 1;
+
+-- name: next_due_at
+SELECT MIN(next_attempt_at) FROM jobs WHERE state IN ('failed', 'running', 'published', 'quarantined')
+AND next_attempt_at IS NOT NULL;
+
+-- name: duplicate
+SELECT * FROM jobs WHERE key = :key AND state = 'done' AND id != :job ORDER BY id DESC LIMIT 1;
+
+-- name: counts
+SELECT state, COUNT(*) FROM jobs GROUP BY state;
+
+-- name: counts_by_lane
+SELECT lane, state, COUNT(*) FROM jobs GROUP BY lane, state;
+
+-- name: done_since
+SELECT COUNT(*) FROM jobs WHERE state = 'done' AND completed_at >= :since;
+
+-- name: set_stat
+UPDATE drops SET size = :size, mtime_ns = :mtime_ns, inode = :inode, decoded = :decoded
+WHERE id = :drop;
+
+-- name: unsettle
+UPDATE drops SET size = NULL, mtime_ns = NULL, inode = NULL WHERE job = :job AND place IN ('inbox', 'failed');
+
+-- name: drop_drop
+DELETE FROM drops WHERE id = :drop;
+
+-- name: intend_move
+UPDATE drops SET next_place = :place, next_where = :where WHERE id = :drop;
+
+-- name: moved
+UPDATE drops SET place = :place, "where" = :where, next_place = NULL, next_where = NULL
+WHERE id = :drop;
+
+-- name: set_sha256
+UPDATE drops SET sha256 = :sha256 WHERE id = :drop;
+
+-- name: keep
+INSERT INTO kept (job, lane, role, path, size, mtime_ns, completed_at)
+VALUES (:job, :lane, :role, :path, :size, :mtime_ns, :completed_at)
+ON CONFLICT (lane, role, path) DO UPDATE SET job = excluded.job, size = excluded.size,
+    mtime_ns = excluded.mtime_ns, completed_at = excluded.completed_at;
+
+-- name: kept_files
+-- Only of finished work: what a quarantined job would need for a retry under way stays.
+SELECT kept.* FROM kept JOIN jobs ON jobs.id = kept.job
+WHERE jobs.state IN ('done', 'quarantined', 'cancelled') AND kept.lane = :lane ORDER BY kept.id;
+
+-- name: forget_kept
+DELETE FROM kept WHERE id = :id;
+
+-- name: forget_kept_path
+DELETE FROM kept WHERE lane = :lane AND role = :role AND path = :path;
+
+-- name: original_gone
+UPDATE drops SET place = 'gone' WHERE job = :job AND place = :place AND "where" = :where;
+
+-- name: root
+SELECT * FROM roots WHERE lane = :lane AND role = :role;
+
+-- name: roots_of
+SELECT * FROM roots WHERE lane = :lane;
+
+-- name: set_root
+INSERT INTO roots (lane, role, path, marker) VALUES (:lane, :role, :path, :marker)
+ON CONFLICT (lane, role) DO UPDATE SET path = excluded.path, marker = excluded.marker;
+
+-- name: forget_roots
+DELETE FROM roots WHERE lane = :lane;
+
+-- name: newest_clock
+SELECT newest FROM clock;
+
+-- name: set_clock
+UPDATE clock SET newest = MAX(newest, :now);

@@ -1,0 +1,70 @@
+"""One service per ledger: a lock file that the kernel lets go when the process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from retouchd.errors import LedgerHeld, LedgerUnusable
+
+
+class InstanceLock:
+    """An exclusive ``flock`` on ``ledger.lock`` beside the ledger, holding our process number.
+
+    Raises LedgerHeld when another process has it. Child processes don't inherit the lock.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self.path = ledger.with_name("ledger.lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise LedgerUnusable(
+                path=ledger,
+                cause=f"its folder can't be written ({error.strerror})",
+                fix="Create the folder and give it to the service user, or set `state` elsewhere.",
+            ) from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise LedgerHeld(pid=pid, path=ledger) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next instance in."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> InstanceLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def holder(ledger: Path) -> int | None:
+    """Process number of the running service, or None if no service runs."""
+    try:
+        fd = os.open(ledger.with_name("ledger.lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(fd)
+    return None

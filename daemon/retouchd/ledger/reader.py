@@ -1,0 +1,238 @@
+"""Everything that can be asked of the ledger."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from retouchd.errors import LedgerUnusable
+from retouchd.job import Job, State
+from retouchd.ledger.rows import path_blob, to_drop, to_job
+from retouchd.ledger.statements import load_statements
+
+BUSY_MS = 10_000
+
+
+@dataclass(frozen=True)
+class RootRow:
+    """A lane's folder as it was set up."""
+
+    lane: str
+    role: str
+    path: str
+    marker: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of state. ``at`` is in seconds since the epoch."""
+
+    at: float
+    before: str | None
+    after: str
+    why: str | None
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that retention may delete. role: outputs, archive or failed."""
+
+    id: int
+    job: int
+    lane: str
+    role: str
+    path: str
+    size: int
+    mtime_ns: int
+    completed_at: float
+
+
+class LedgerReader:
+    """Read access to the ledger at ``path``; usable from any thread.
+
+    Raises LedgerUnusable where there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self._statements = load_statements()
+        if not path.exists():
+            raise LedgerUnusable(
+                path=path,
+                cause="there is none yet",
+                fix="It is created by the first `retouchd run` or `retouchd once`.",
+            )
+        self._db = self._connect()
+        self._check_version()
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
+            db.row_factory = sqlite3.Row
+            db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise LedgerUnusable(
+                path=self.path,
+                cause=str(error),
+                fix="Check the rights on its folder. A damaged ledger can be moved away: "
+                "finished files stay where they are, and what lies in the inbox is done again.",
+            ) from None
+        return db
+
+    def _check_version(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(self._statements.migrations):
+            raise LedgerUnusable(
+                path=self.path,
+                cause=f"it was written by a newer retouchd (schema {version})",
+                fix="Install that version again, or a newer one.",
+            )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self.lock:
+            self._db.close()
+
+    def _all(self, statement: str, /, **values: object) -> list[sqlite3.Row]:
+        with self.lock:
+            return self._db.execute(self._statements.named[statement], values).fetchall()
+
+    def _one(self, statement: str, /, **values: object) -> sqlite3.Row | None:
+        rows = self._all(statement, **values)
+        return rows[0] if rows else None
+
+    def _jobs(self, rows: list[sqlite3.Row]) -> list[Job]:
+        return [to_job(row, map(to_drop, self._all("drops_of", job=row["id"]))) for row in rows]
+
+    def job(self, job: int) -> Job | None:
+        """One job."""
+        with self.lock:
+            found = self._jobs(self._all("job", job=job))
+        return found[0] if found else None
+
+    def jobs(self, states: Collection[State], limit: int = -1) -> list[Job]:
+        """Jobs in these states, newest first."""
+        with self.lock:
+            rows = self._all("jobs_in_states", states=json.dumps(list(states)), limit=limit)
+            return self._jobs(rows)
+
+    def running(self) -> list[Job]:
+        """Jobs in the middle of an attempt."""
+        return self._jobs(self._all("running"))
+
+    def live(self, lane: str) -> list[Job]:
+        """Jobs of a lane that have something to do or whose originals still lie in its inbox."""
+        with self.lock:
+            drops = defaultdict(list)
+            for row in self._all("live_drops_of_lane", lane=lane):
+                drops[row["job"]].append(to_drop(row))
+            rows = self._all("live_jobs_of_lane", lane=lane)
+            return [to_job(row, drops[row["id"]]) for row in rows]
+
+    def named(self, lane: str, path: str) -> list[Job]:
+        """Jobs for which ``path`` (relative to the inbox) was dropped, newest first."""
+        return self._jobs(self._all("jobs_named", lane=lane, path=path_blob(path)))
+
+    def holding(self, lane: str, role: str, path: str) -> list[Job]:
+        """Jobs whose output (role ``outbox``) or moved original lies at ``path``."""
+        return self._jobs(self._all("jobs_holding", lane=lane, role=role, path=path_blob(path)))
+
+    def due(
+        self, lanes: Collection[str], busy: Collection[int], now: float, longest: float
+    ) -> Job | None:
+        """The next job to start, or None. ``longest``: no wait is longer (clocks jump back)."""
+        return self._next("due", lanes, busy, now=now, longest=longest)
+
+    def interrupted(
+        self, lanes: Collection[str], busy: Collection[int], now: float, longest: float
+    ) -> Job | None:
+        """A job that is ``running`` although nobody works on it."""
+        return self._next("interrupted", lanes, busy, now=now, longest=longest)
+
+    def to_file(
+        self, lanes: Collection[str], busy: Collection[int], now: float, longest: float
+    ) -> Job | None:
+        """A job whose originals are still to be moved."""
+        return self._next("to_file", lanes, busy, now=now, longest=longest)
+
+    def _next(
+        self, name: str, lanes: Collection[str], busy: Collection[int], **values: object
+    ) -> Job | None:
+        with self.lock:
+            rows = self._all(
+                name, lanes=json.dumps(list(lanes)), busy=json.dumps(list(busy)), **values
+            )
+            found = self._jobs(rows)
+        return found[0] if found else None
+
+    def next_due_at(self) -> float | None:
+        """When the earliest retry is due."""
+        row = self._one("next_due_at")
+        return row[0] if row else None
+
+    def duplicate(self, key: str, job: int) -> Job | None:
+        """A finished job that did the same work."""
+        found = self._jobs(self._all("duplicate", key=key, job=job))
+        return found[0] if found else None
+
+    def counts(self) -> dict[State, int]:
+        """Number of jobs per state; every state is there."""
+        found = {State(row[0]): int(row[1]) for row in self._all("counts")}
+        return {state: found.get(state, 0) for state in State}
+
+    def counts_by_lane(self) -> Mapping[str, dict[State, int]]:
+        """Number of jobs per lane and state."""
+        found: dict[str, dict[State, int]] = defaultdict(lambda: dict.fromkeys(State, 0))
+        for row in self._all("counts_by_lane"):
+            found[row[0]][State(row[1])] = int(row[2])
+        return found
+
+    def done_since(self, since: float) -> int:
+        """Number of jobs completed since then."""
+        row = self._one("done_since", since=since)
+        return int(row[0]) if row else 0
+
+    def changes(self, job: int) -> list[Change]:
+        """The history of a job, oldest first."""
+        return [
+            Change(row["at"], row["before"], row["after"], row["why"])
+            for row in self._all("changes_of", job=job)
+        ]
+
+    def root(self, lane: str, role: str) -> RootRow | None:
+        """A lane's folder as it was set up."""
+        row = self._one("root", lane=lane, role=role)
+        return row and RootRow(row["lane"], row["role"], os.fsdecode(row["path"]), row["marker"])
+
+    def kept(self, lane: str) -> list[KeptFile]:
+        """The lane's files that retention may delete."""
+        return [
+            KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})
+            for row in self._all("kept_files", lane=lane)
+        ]
+
+    def newest_clock(self) -> float:
+        """The newest time that the ledger has seen, in seconds since the epoch."""
+        row = self._one("newest_clock")
+        return float(row[0]) if row else 0.0
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several questions about one moment."""
+        with self.lock:
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")

@@ -1,0 +1,270 @@
+"""The engine in this process: resident models and the one thread that owns the device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from retouchd.config import Device
+from retouchd.device import Place, choose
+from retouchd.engine import Request, Result
+from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory, RetouchdError
+from retouchd.ladder import Outcome, Painted, climb
+from retouchd.manifest import ModelSpec
+from retouchd.painter import Painter, needs_torch, open_painter
+from retouchd.sanity import trouble_with
+
+OnDevice = Callable[[tuple[int, ...]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    request: Request
+    future: Future[Result] = field(default_factory=Future)
+
+    def joins(self, other: _Entry) -> bool:
+        """Whether both can be painted in one batch."""
+        mine, theirs = self.request, other.request
+        return mine.model == theirs.model and mine.mask.shape == theirs.mask.shape
+
+    def fail(self, error: Exception) -> None:
+        """Resolve with an error, in the words of the engine's contract."""
+        if not isinstance(error, (EngineTrouble, OutOfMemory)):
+            cause = error.message if isinstance(error, RetouchdError) else _in_words(error)
+            wrapped = EngineTrouble(model=self.request.model, cause=cause)
+            wrapped.__cause__ = error
+            error = wrapped
+        self.future.set_exception(error)
+
+
+class LocalEngine:
+    """Implements ``engine.Engine`` with models that stay loaded.
+
+    models: name, as requests call it, to model. device: that section of the configuration.
+    max_batch: the most equal-sized regions painted at once; None chooses by device, 1 on a CPU.
+    on_device: called by the device thread with the tags of the requests that go onto the device,
+        and with () when they are off it; a note for whoever looks for the cause of a crash.
+
+    Torch is imported only when a model needs it. The arrays of a request must stay as they are
+    until its future is done. The device thread starts with ``warm_up`` or the first ``submit``
+    and keeps the process alive until ``close``.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelSpec],
+        device: Device,
+        *,
+        max_batch: int | None = None,
+        on_device: OnDevice | None = None,
+    ) -> None:
+        self._models = dict(models)
+        self._device = device
+        self._max_batch = max_batch
+        self._on_device = on_device or (lambda tags: None)
+        self._place = Place(label=f"{device.use} (not opened yet)")
+        self._queue: deque[_Entry] = deque()
+        self._changed = threading.Condition()
+        self._opened: Future[None] = Future()
+        self._thread: threading.Thread | None = None
+        self._busy = False
+        self._closing = False
+        self._beat_at = time.monotonic()
+
+    def warm_up(self) -> None:
+        """Load every model and run one inference each; raises ModelUnusable or GpuRequired."""
+        with self._changed:
+            self._start()
+        self._opened.result()
+
+    def submit(self, request: Request) -> Future[Result]:
+        """Queue one region; see ``engine.Engine``. A request that can't be served fails at once."""
+        entry = _Entry(request)
+        with self._changed:
+            refusal = "the engine is closed" if self._closing else self._refusal(request)
+            if refusal is None:
+                if not self._busy and not self._queue:
+                    self._beat()
+                self._queue.append(entry)
+                self._start()
+                self._changed.notify_all()
+        if refusal is not None:
+            entry.fail(EngineTrouble(model=request.model, cause=refusal))
+        return entry.future
+
+    def describe(self) -> Mapping[str, Any]:
+        """``device`` as text, and ``models``, name to sha256."""
+        return {
+            "device": self._place.label,
+            "models": {name: spec.sha256 for name, spec in self._models.items()},
+        }
+
+    def last_beat(self) -> float:
+        """Monotonic time of the last sign of progress; now, while there is nothing to do."""
+        with self._changed:
+            return self._beat_at if self._busy or self._queue else time.monotonic()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Fail what is queued, let the batch in hand finish and free the device.
+
+        Waits for that batch at most ``timeout`` seconds (None: as long as it takes); a device
+        that hangs is then left behind. May be called more than once.
+        """
+        with self._changed:
+            self._closing = True
+            waiting, thread = list(self._queue), self._thread
+            self._queue.clear()
+            self._changed.notify_all()
+        for entry in waiting:
+            if entry.future.set_running_or_notify_cancel():
+                entry.fail(EngineTrouble(model=entry.request.model, cause="the engine is closing"))
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _start(self) -> None:
+        if self._thread is None and not self._closing:
+            self._busy = True
+            self._beat()
+            self._thread = threading.Thread(target=self._run, name="device")
+            self._thread.start()
+        elif self._thread is None and not self._opened.done():
+            self._opened.set_exception(EngineTrouble(model="any", cause="the engine is closed"))
+
+    def _refusal(self, request: Request) -> str | None:
+        image, mask = request.image, request.mask
+        if request.model not in self._models:
+            return f"it is none of the models in use ({', '.join(self._models)})"
+        if mask.ndim != 2 or image.shape != (*mask.shape, 3) or mask.size == 0:
+            return f"an image of {image.shape} and a mask of {mask.shape} are no region"
+        if image.dtype not in (np.uint8, np.uint16) or mask.dtype != np.uint8:
+            return f"samples of {image.dtype} and a mask of {mask.dtype} are not supported"
+        return None
+
+    def _run(self) -> None:
+        try:
+            painters = self._open()
+        except BaseException as error:
+            self._opened.set_exception(error)
+            self.close()
+        else:
+            self._opened.set_result(None)
+            while self._serve_next(painters):
+                pass
+            for painter in set(painters.values()):
+                painter.close()
+        with self._changed:
+            self._busy = False
+
+    def _open(self) -> dict[str, Painter]:
+        """Every model, loaded and tried; models with the same weights share them."""
+        if self._device.require_gpu or any(needs_torch(spec) for spec in self._models.values()):
+            self._place = choose(self._device)
+        else:
+            self._place = Place()
+        loaded: dict[str, Painter] = {}
+        for spec in self._models.values():
+            self._beat()
+            if self._closing:
+                raise EngineTrouble(model=spec.name, cause="the engine was closed while it started")
+            if spec.sha256 not in loaded:
+                loaded[spec.sha256] = open_painter(spec, self._place, self._max_batch, self._beat)
+                _try_out(loaded[spec.sha256], spec, self._beat)
+        return {name: loaded[spec.sha256] for name, spec in self._models.items()}
+
+    def _next(self, painters: Mapping[str, Painter]) -> list[_Entry]:
+        """The next batch; waits for one. Empty when the engine closes."""
+        with self._changed:
+            self._busy = False
+            while not self._closing:
+                if batch := self._pop(painters):
+                    self._busy = True
+                    self._beat()
+                    return batch
+                self._changed.wait()
+        return []
+
+    def _pop(self, painters: Mapping[str, Painter]) -> list[_Entry]:
+        """Requests from the head of the queue that go together; cancelled ones are dropped."""
+        batch: list[_Entry] = []
+        while self._queue:
+            head = self._queue[0]
+            if batch and not head.joins(batch[0]):
+                break
+            if batch and len(batch) >= painters[batch[0].request.model].batch:
+                break
+            self._queue.popleft()
+            if head.future.set_running_or_notify_cancel():
+                batch.append(head)
+        return batch
+
+    def _serve_next(self, painters: Mapping[str, Painter]) -> bool:
+        """Paint the next batch; False once the engine closes. Keeps no pixels while it waits."""
+        batch = self._next(painters)
+        if batch:
+            self._serve(painters[batch[0].request.model], batch)
+        return bool(batch)
+
+    def _serve(self, painter: Painter, batch: list[_Entry]) -> None:
+        """Paint a batch and resolve its futures, whatever happens."""
+        started = time.monotonic()
+        regions = [(entry.request.image, entry.request.mask) for entry in batch]
+        outcomes: list[Outcome]
+        try:
+            self._on_device(tuple(entry.request.tag for entry in batch))
+            outcomes = climb(painter, regions, self._beat)
+        except Exception as error:
+            outcomes = [error] * len(batch)
+        # The work is done: a note that can't be wiped out must not undo it.
+        with suppress(Exception):
+            self._on_device(())
+        seconds = (time.monotonic() - started) / len(batch)
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            _settle(entry, outcome, seconds)
+
+    def _beat(self) -> None:
+        self._beat_at = time.monotonic()
+
+
+def _settle(entry: _Entry, outcome: Outcome, seconds: float) -> None:
+    if isinstance(outcome, Exception):
+        entry.fail(outcome)
+    elif trouble := trouble_with(outcome.image, entry.request.image, entry.request.mask):
+        entry.fail(EngineTrouble(model=entry.request.model, cause=trouble))
+    else:
+        entry.future.set_result(Result(outcome.image, seconds, _notes(outcome)))
+
+
+def _notes(painted: Painted) -> dict[str, Any]:
+    notes = {**painted.facts, "batch": painted.batch}
+    return notes if painted.step is None else {**notes, "oom_step": painted.step}
+
+
+def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> None:
+    """One inference on a small grey ramp; raises ModelUnusable."""
+    ramp = np.linspace(64, 192, 64).astype(np.uint8)
+    image = np.broadcast_to(ramp[:, None, None], (64, 64, 3)).copy()
+    mask = np.zeros((64, 64), np.uint8)
+    mask[24:40, 24:40] = 255
+    (outcome,) = climb(painter, [(image, mask)], beat)
+    if isinstance(outcome, Exception):
+        trouble: str | None = _in_words(outcome)
+    else:
+        trouble = trouble_with(outcome.image, image, mask)
+    if trouble is not None:
+        raise ModelUnusable(
+            model=spec.name,
+            cause=f"its first try failed ({trouble})",
+            fix="Check the file with `retouchd models verify`, or use another model.",
+        )
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,172 @@
+"""The parts of a running service, built from a configuration and wired together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from retouchd.attempt import Attempt
+from retouchd.blackbox import BlackBox
+from retouchd.budget import ByteBudget
+from retouchd.clock import Clock
+from retouchd.config import Config
+from retouchd.engine import Engine
+from retouchd.errors import ConfigInvalid, LedgerUnusable
+from retouchd.filing import Filing
+from retouchd.hands import Hands
+from retouchd.job import State
+from retouchd.lanes import Lanes
+from retouchd.ledger import Ledger
+from retouchd.mounts import mount_of, read_mounts
+from retouchd.pipeline import Pipeline
+from retouchd.pruning import Pruning
+from retouchd.recording import quarantine
+from retouchd.retry import after_restart
+from retouchd.worker import Worker
+
+Say = Callable[..., None]
+"""Called with an event's name and its facts; ``level`` is one of them."""
+
+_GIB = 1 << 30
+
+
+def hands_for(config: Config) -> Hands:
+    """The pool of I/O workers that a configuration asks for."""
+    cores = os.cpu_count() or 2
+    size = min(max(cores + 1, 3), 16) if config.hands == "auto" else config.hands
+    pixels = max(lane.limits.max_pixels for lane in config.lanes)
+    # Photo, its private copy, the encoder's and the check's: each up to 8 bytes a pixel.
+    return Hands(size, len(config.lanes), memory=2 * _GIB + 40 * pixels)
+
+
+def open_ledger(config: Config) -> Ledger:
+    """The ledger of a configuration; raises LedgerUnusable on a network file system."""
+    path = config.state / "ledger.sqlite3"
+    mount = mount_of(str(path), read_mounts())
+    if mount and mount.remote:
+        raise LedgerUnusable(
+            path=path,
+            cause=f"{mount.point} is a network file system ({mount.kind}), where SQLite's locks "
+            "and syncs can't be trusted",
+            fix="Set `state` (or --state-dir) to a folder on a local disk, like /var/lib/retouchd.",
+        )
+    return Ledger(path)
+
+
+class Machinery:
+    """Everything that works for one service. ``wake`` is called when something may be due."""
+
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        engine: Engine,
+        box: BlackBox,
+        clock: Clock,
+        say: Say,
+    ) -> None:
+        self.ledger, self.engine, self._box = ledger, engine, box
+        self._say, self.quarantined = say, 0
+        self.wake: Callable[[], None] = lambda: None
+        self.forget: Callable[[str, list[str]], None] = lambda lane, paths: None
+        self.lanes = Lanes(config.lanes)
+        self.hands = hands_for(config)
+        within = config.scan.answer_within
+        self.pruning = Pruning(ledger, self.hands, within)
+        worker = Worker(self.hands, engine, ByteBudget(_memory_budget()))
+        self.pipeline = Pipeline(
+            ledger,
+            self.lanes,
+            Attempt(ledger, self.hands, worker, clock, within, self._model_sha256),
+            Filing(ledger, self.hands, clock, within),
+            config.retry,
+            clock,
+            capacity=2 * self.hands.size + 2,
+            say=self.count_and_say,
+            forget=lambda lane, paths: self.forget(lane, paths),
+            wake=lambda: self.wake(),
+        )
+        self._background: threading.Thread | None = None
+        self._judge_last_run(config, clock)
+
+    def _model_sha256(self, model: str) -> str:
+        return str(self.engine.describe()["models"].get(model, ""))
+
+    def count_and_say(self, event: str, **facts: object) -> None:
+        """Log, and count what `once` has to report."""
+        if event == State.QUARANTINED and facts.get("level") == "warning":
+            self.quarantined += 1
+        self._say(event, **facts)
+
+    def _judge_last_run(self, config: Config, clock: Clock) -> None:
+        """Blame the jobs that were on the device when the last run died, if it died of them."""
+        verdict, now = self._box.verdict, clock.now()
+        for job in self.ledger.running():
+            blamed = verdict.evidence if job.id in verdict.jobs else None
+            self.ledger.note(
+                job.id,
+                now=now,
+                interrupted=job.interrupted + 1,
+                crashes=job.crashes + bool(blamed),
+                next_attempt_at=None,
+            )
+            current = self.ledger.job(job.id)
+            step = after_restart(current, blamed, config.retry) if current else None
+            if step and not job.output_sha256:
+                quarantine(self.ledger, job.id, step.reason, now)
+                self.count_and_say(
+                    State.QUARANTINED,
+                    level="warning",
+                    job=job.id,
+                    lane=job.lane,
+                    file=job.name,
+                    why=step.reason.message,
+                )
+
+    def check_reload(self, before: Config, after: Config) -> None:
+        """Raise ConfigInvalid where a reload changes what only a restart can change."""
+        for key in ("state", "models", "hands", "device"):
+            if getattr(before, key) != getattr(after, key):
+                raise ConfigInvalid(
+                    where=key, cause="it can't change while running", fix="Restart the service."
+                )
+        known = set(self.engine.describe()["models"])
+        for lane in after.lanes:
+            if lane.model not in known:
+                raise ConfigInvalid(
+                    where=f"lane {lane.name}, model",
+                    cause=f"{lane.model} is not loaded",
+                    fix="Restart the service to load another model.",
+                )
+
+    def only_foreign_jobs(self) -> bool:
+        """Whether all open jobs belong to lanes that are not configured."""
+        mine = {lane.name for lane in self.lanes}
+        open_states = (State.READY, State.RUNNING)
+        return all(job.lane not in mine for job in self.ledger.jobs(open_states))
+
+    @property
+    def background_busy(self) -> bool:
+        """Whether the last background task still runs."""
+        return self._background is not None and self._background.is_alive()
+
+    def in_background(self, task: Callable[[], None]) -> None:
+        """Run a task beside the loop; one at a time."""
+        self._background = threading.Thread(target=task, name="background", daemon=True)
+        self._background.start()
+
+    def close(self) -> None:
+        """End everything; jobs under way are left to the ledger."""
+        self.pipeline.stop()
+        self.hands.close()
+        self.engine.close()
+        self.pipeline.close()
+        self._box.close()
+        self.ledger.close()
+
+
+def _memory_budget() -> int:
+    """Bytes of decoded photos in memory at once: a quarter of the machine's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(_GIB // 2, total // 4)

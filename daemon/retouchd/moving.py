@@ -1,0 +1,106 @@
+"""Moving an original out of the inbox: exactly once, whatever happens in between."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+
+from retouchd import files
+from retouchd.errors import OutputWrong
+from retouchd.job import FileStat
+from retouchd.naming import temporary
+from retouchd.renaming import rename_without_replacing
+from retouchd.roots import Root
+
+
+class Outcome(StrEnum):
+    """How a move ended."""
+
+    MOVED = "moved"  # it lies at its destination, now or already
+    TAKEN = "taken"  # the destination name belongs to another file: choose the next one
+    GONE = "gone"  # a person took it away
+    REPLACED = "replaced"  # a person put another file in its place: that one stays
+
+
+@dataclass(frozen=True)
+class Moved:
+    """The outcome and, for MOVED, the stat at the destination."""
+
+    outcome: Outcome
+    stat: FileStat | None = None
+
+
+def move(
+    source: Root, src: str, target: Root, dst: str, expected: FileStat | None, token: str
+) -> Moved:
+    """Move ``src`` below ``source`` to ``dst`` below ``target``, never replacing a file.
+
+    expected: the version to move; None moves whatever is there. token: names the temporary file
+    of a copy across file systems. Repeating a move that was cut off at any point completes it.
+    Raises TransientError.
+    """
+    there = files.stat(source, src)
+    if there is None or (expected is not None and not _same(there, expected)):
+        return _already(there, target, dst, expected)
+    try:
+        with (
+            files.parent(source, src) as (old, name),
+            files.parent(target, dst, create=True) as (new, wanted),
+        ):
+            rename_without_replacing(old, name, new, wanted)
+            os.fsync(new)
+            os.fsync(old)
+    except FileExistsError:
+        return _resume_copy(source, src, target, dst)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise files.from_os_error(error, target.shown(dst)) from None
+        return _copy(source, src, target, dst, there, token)
+    return Moved(Outcome.MOVED, files.stat(target, dst))
+
+
+def _same(one: FileStat, other: FileStat) -> bool:
+    # A copy across file systems has another inode; size and mtime go along.
+    return (one.size, one.mtime_ns) == (other.size, other.mtime_ns)
+
+
+def _already(
+    there: FileStat | None, target: Root, dst: str, expected: FileStat | None
+) -> Moved:
+    arrived = files.stat(target, dst)
+    if arrived and (expected is None or _same(arrived, expected)):
+        return Moved(Outcome.MOVED, arrived)
+    return Moved(Outcome.GONE if there is None else Outcome.REPLACED)
+
+
+def _resume_copy(source: Root, src: str, target: Root, dst: str) -> Moved:
+    """The destination exists: is it our own copy, cut off before the source was removed?"""
+    here, there = files.stat(source, src), files.stat(target, dst)
+    if here and there and _same(here, there) and _identical(source, src, target, dst):
+        files.delete(source, src, here)
+        return Moved(Outcome.MOVED, there)
+    return Moved(Outcome.TAKEN)
+
+
+def _identical(source: Root, src: str, target: Root, dst: str) -> bool:
+    return files.sha256(source, src) == files.sha256(target, dst)
+
+
+def _copy(
+    source: Root, src: str, target: Root, dst: str, there: FileStat, token: str
+) -> Moved:
+    data = files.read_drop(source, src, there.size, there)
+    hidden = temporary(token)
+    files.write_temporary(target, hidden, data)
+    with files.trouble(target, hidden), files.parent(target, hidden) as (folder, name):
+        os.utime(name, ns=(there.mtime_ns, there.mtime_ns), dir_fd=folder)
+    stat = files.publish(target, hidden, dst)
+    if stat is None:
+        files.delete(target, hidden)
+        return _resume_copy(source, src, target, dst)
+    if not _identical(source, src, target, dst):
+        raise OutputWrong(path=source.shown(src), cause="its copy differs from it")
+    files.delete(source, src, there)
+    return Moved(Outcome.MOVED, stat)

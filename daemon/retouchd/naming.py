@@ -1,0 +1,99 @@
+"""Pure: the names of outputs, archived originals and their temporary files.
+
+Names are safe on Windows: reserved characters and device names, trailing dots and spaces are
+replaced (learn.microsoft.com, "Naming Files, Paths, and Namespaces").
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from string import Formatter
+
+_RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_LONGEST = 200  # bytes; file systems allow 255, and collisions and temporary names need room
+
+
+@dataclass(frozen=True)
+class NameFacts:
+    """What an output template can speak of.
+
+    date: local time of completion. relative_dir: folder below the inbox, ``""`` at its top.
+    stem, ext: of the output, ``ext`` with its dot.
+    """
+
+    date: datetime
+    relative_dir: str
+    stem: str
+    ext: str
+    lane: str
+    job: int
+
+
+_FIELDS = set(NameFacts.__dataclass_fields__)
+
+
+def check_template(template: str) -> None:
+    """Raise ValueError for a template that can't make a relative file name."""
+    for _, name, spec, conversion in Formatter().parse(template):
+        if name is None:
+            continue
+        if name not in _FIELDS or conversion:
+            raise ValueError(f"{{{name}}} is not a field; there are {', '.join(sorted(_FIELDS))}")
+        if name == "date" and not spec:
+            raise ValueError("{date} needs a format, like {date:%Y-%m-%d}")
+        if name != "date" and spec:
+            raise ValueError(f"{{{name}}} takes no format")
+    if not template.endswith("{ext}") and "." not in template.rsplit("/", 1)[-1]:
+        raise ValueError("the template must end in a file name, like {stem}{ext}")
+    if "{stem}" not in template and "{job}" not in template:
+        raise ValueError("the template needs {stem} or {job}, or all outputs have one name")
+    if template.startswith("/") or ".." in template.split("/"):
+        raise ValueError("the template is relative to the outbox; it can't leave it")
+
+
+def expand(template: str, facts: NameFacts) -> str:
+    """The relative path that a template makes, with every component safe on Windows."""
+    values = {name: getattr(facts, name) for name in _FIELDS}
+    parts = template.format(**values).split("/")
+    return "/".join(safe_component(part) for part in parts if part not in ("", ".", ".."))
+
+
+def safe_component(name: str) -> str:
+    """One path component that Windows, SMB and every Linux file system accept."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    text = _RESERVED.sub("_", text).replace("\ufffd", "_").replace("/", "_").rstrip(". ")
+    stem = text.split(".")[0]
+    if _DEVICES.fullmatch(stem):
+        text = f"_{text}"
+    return _shorten(text) or "_"
+
+
+def _shorten(text: str) -> str:
+    if len(text.encode()) <= _LONGEST:
+        return text
+    stem, dot, ext = text.rpartition(".")
+    if not dot or len(ext) > 10:
+        stem, dot, ext = text, "", ""
+    room = _LONGEST - len((dot + ext).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip(". ") + dot + ext
+
+
+def numbered(relative: str, number: int) -> str:
+    """``a/photo.jpg`` → ``a/photo (1).jpg``; number 0 leaves it as it is."""
+    if number == 0:
+        return relative
+    folder, name = os.path.split(relative)
+    stem, ext = os.path.splitext(name)
+    return os.path.join(folder, f"{stem} ({number}){ext}")
+
+
+def temporary(token: str) -> str:
+    """The hidden name at the top of a root under which a job writes before it publishes.
+
+    token: unique to the ledger and the job, so that a restart finds its own leftovers.
+    """
+    return f".retouchd-{token}.tmp"

@@ -1,0 +1,93 @@
+"""The seam inside the local engine: one model, opened on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchd import classical, flat
+from retouchd.device import Place
+from retouchd.engine import Pixels
+from retouchd.manifest import ModelSpec
+from retouchd.samples import Region, Unit
+
+Beat = Callable[[], None]
+
+_FILLS: Mapping[str, Callable[[Pixels, NDArray[np.uint8]], Unit]] = {
+    "classical": classical.fill,
+    "flat": flat.fill,
+}
+
+
+class Painter(Protocol):
+    """What the device thread needs from a model. Never called by two threads at once."""
+
+    @property
+    def batch(self) -> int:
+        """The most regions that one ``paint`` should get."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What to note with every result, such as ``device`` and ``precision``."""
+
+    def paint(self, regions: Sequence[Region]) -> list[Unit]:
+        """Paint regions of equal size: [H, W, 3] RGB float32 in [0, 1] for each.
+
+        Raises OutOfMemory when the device's or the machine's memory was too small.
+        """
+
+    def relieve(self) -> None:
+        """Give back memory that is only cached."""
+
+    def fallback(self) -> Painter | None:
+        """The same model where there is more memory, or None if this is the last resort."""
+
+    def close(self) -> None:
+        """Free the device; the painter can't be used any more."""
+
+
+@dataclass(frozen=True)
+class PlainPainter:
+    """A model that is only a function of one region."""
+
+    fill: Callable[[Pixels, NDArray[np.uint8]], Unit]
+    batch: int = 1
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """It runs on the CPU."""
+        return {"device": "cpu"}
+
+    def paint(self, regions: Sequence[Region]) -> list[Unit]:
+        """One after the other."""
+        return [self.fill(image, mask) for image, mask in regions]
+
+    def relieve(self) -> None:
+        """It caches nothing."""
+
+    def fallback(self) -> None:
+        """It is the last resort."""
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def needs_torch(spec: ModelSpec) -> bool:
+    """Whether opening this model imports torch."""
+    return spec.architecture not in _FILLS
+
+
+def open_painter(spec: ModelSpec, place: Place, max_batch: int | None, beat: Beat) -> Painter:
+    """Load a model onto ``place``; ``beat`` is called at signs of progress.
+
+    max_batch: None lets the model choose. Raises ModelUnusable.
+    """
+    if not needs_torch(spec):
+        return PlainPainter(_FILLS[spec.architecture], max_batch or 1)
+    from retouchd.lama_painter import open_lama
+
+    return open_lama(spec, place, max_batch, beat)

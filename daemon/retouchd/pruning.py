@@ -1,0 +1,113 @@
+"""Carries out what ``retention`` decides, with the ledger as the only list of what may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from retouchd.config import Lane
+from retouchd.errors import RootLost
+from retouchd.hands import Call, Hands
+from retouchd.job import FileStat
+from retouchd.ledger import KeptFile, Ledger
+from retouchd.retention import Decision, Kept, Volume, decide
+from retouchd.roots import RootRef
+from retouchd.tasks.values import stat_to_wire
+
+ROOTS = {"outputs": "outbox", "archive": "archive", "failed": "failed"}
+_BATCH = 200
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What happened in one lane. freed: bytes. skipped: files that were gone or replaced."""
+
+    lane: str
+    decision: Decision
+    deleted: int = 0
+    freed: int = 0
+    skipped: int = 0
+
+
+class Pruning:
+    """Prunes lanes. within: seconds a share may take to answer."""
+
+    def __init__(self, ledger: Ledger, hands: Hands, within: float) -> None:
+        self._ledger, self._hands, self._within = ledger, hands, within
+
+    def decide(self, lane: Lane, now: float, *, force: bool = False) -> Decision:
+        """What would be deleted; deletes nothing. Raises TransientError for a lost folder."""
+        return decide(
+            [_to_kept(file) for file in self._ledger.kept(lane.name)],
+            lane.retention,
+            self._volumes(lane),
+            now=now,
+            last_seen_now=self._ledger.newest_clock(),
+            force=force,
+        )
+
+    def prune(self, lane: Lane, now: float, *, force: bool = False) -> Pruned:
+        """Delete what is due. Raises TransientError; what was deleted by then is recorded."""
+        return self.carry_out(lane, self.decide(lane, now, force=force), now)
+
+    def carry_out(self, lane: Lane, decision: Decision, now: float) -> Pruned:
+        """Delete what was decided; see ``prune``."""
+        files = {file.id: file for file in self._ledger.kept(lane.name)}
+        deleted = freed = skipped = 0
+        for role, root in ROOTS.items():
+            mine = [doomed for doomed in decision.delete if doomed.file.role == role]
+            for start in range(0, len(mine), _BATCH):
+                part = mine[start : start + _BATCH]
+                gone = self._delete(lane, root, [files[d.file.file_id] for d in part])
+                deleted += sum(gone)
+                skipped += len(gone) - sum(gone)
+                freed += sum(d.file.size for d, g in zip(part, gone, strict=True) if g)
+        if not decision.braked:
+            self._ledger.set_clock(now)
+        return Pruned(lane.name, decision, deleted, freed, skipped)
+
+    def _delete(self, lane: Lane, role: str, files: Sequence[KeptFile]) -> list[bool]:
+        """Delete files of one root; a file that was replaced is no longer ours either way."""
+        root = self._root(lane, role)
+        wires = [
+            {"path": f.path, "stat": stat_to_wire(FileStat(f.size, f.mtime_ns, 0))} for f in files
+        ]
+        answer = self._call(lane, "prune", root, files=wires)
+        for file in files:
+            self._ledger.forget_kept(file)
+        gone: list[bool] = answer["deleted"]
+        return gone
+
+    def _volumes(self, lane: Lane) -> list[Volume]:
+        if lane.retention.min_free is None:
+            return []
+        volumes = []
+        for role, root in ROOTS.items():
+            free = self._call(lane, "free", self._root(lane, root))["free"]
+            volumes.append(Volume(frozenset({role}), free))  # type: ignore[arg-type]
+        return volumes
+
+    def _root(self, lane: Lane, role: str) -> RootRef:
+        row = self._ledger.root(lane.name, role)
+        path = str(lane.folders[role])
+        if row is None or row.path != path:
+            raise RootLost(path=path, cause="it was never set up", lane=lane.name)
+        return RootRef(row.lane, row.role, row.path, row.marker)
+
+    def _call(self, lane: Lane, task: str, root: RootRef, **arguments: Any) -> dict[str, Any]:
+        values = {"root": asdict(root), **arguments}
+        result, _ = self._hands.call(Call(task, lane.name, root.path, self._within, values))
+        return result
+
+
+def _to_kept(file: KeptFile) -> Kept:
+    return Kept(
+        file_id=file.id,
+        lane=file.lane,
+        role=file.role,  # type: ignore[arg-type]
+        path=file.path,
+        size=file.size,
+        completed_at=file.completed_at,
+        job=file.job,
+    )

@@ -1,0 +1,168 @@
+"""Pure: what the ledger has to be told so that it agrees with what lies in an inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from retouchd.errors import Ambiguous, NotAnImage, Orphaned, PermanentError
+from retouchd.job import Drop, Job, Place, Role, State
+from retouchd.pairing import Conflict, NotImage, Pair, Pending, Verdict, Waiting, WaitingMask
+
+_OPEN = frozenset({State.WAITING, State.READY, State.FAILED})
+Member = tuple[Role, str]
+
+
+@dataclass(frozen=True)
+class Assign:
+    """Give a job (a new one, for None) exactly these members, and this state.
+
+    absorbed: jobs that give their members up to this one. error: why it is quarantined.
+    """
+
+    job: int | None
+    state: State
+    source: str
+    members: tuple[Member, ...]
+    why: str | None = None
+    absorbed: tuple[int, ...] = ()
+    error: PermanentError | None = None
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """The job's files are gone."""
+
+    job: int
+    why: str
+
+
+Action = Assign | Cancel
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    state: State
+    source: str
+    members: tuple[Member, ...]
+    error: PermanentError | None = None
+
+
+def reconcile(
+    verdicts: Iterable[Verdict],
+    jobs: Sequence[Job],
+    bad: Mapping[str, PermanentError],
+    now: float,
+    orphan_after: float,
+) -> list[Action]:
+    """The steps from the ledger's view to the inbox's.
+
+    jobs: the lane's jobs that wait, are ready or have failed. bad: files whose content can't be
+    used, with the reason. now, orphan_after: seconds (since the epoch; of waiting).
+    """
+    open_jobs = [job for job in jobs if job.state in _OPEN]
+    free = {job.id: job for job in open_jobs}
+    owner = {drop.path: job.id for job in open_jobs for drop in job.drops if _lies(drop)}
+    actions: list[Action] = []
+    # Photos choose their job before masks do, so that a photo keeps its history.
+    for verdict in sorted(verdicts, key=_rank):
+        wanted = _wanted(verdict, bad)
+        owners = dict.fromkeys(owner[p] for _, p in wanted.members if p in owner)
+        mine = [free.pop(number) for number in owners if number in free]
+        actions += _step(wanted, mine, verdict, now, orphan_after)
+    actions += [
+        Cancel(job.id, "its files were taken out of the inbox")
+        for job in free.values()
+        if any(_lies(drop) for drop in job.drops)
+    ]
+    return actions
+
+
+def _lies(drop: Drop) -> bool:
+    """Whether this original is the job's own and lies in the inbox."""
+    return drop.role is not Role.SHARED_MASK and drop.place is Place.INBOX
+
+
+def _rank(verdict: Verdict) -> int:
+    return 1 if isinstance(verdict, WaitingMask) else 0
+
+
+def _wanted(verdict: Verdict, bad: Mapping[str, PermanentError]) -> _Wanted:
+    wanted = _from_verdict(verdict)
+    error = next((bad[path] for _, path in wanted.members if path in bad), None)
+    if error and not isinstance(verdict, Pending):
+        return _Wanted(State.QUARANTINED, wanted.source, wanted.members, error)
+    return wanted
+
+
+def _from_verdict(verdict: Verdict) -> _Wanted:
+    match verdict:
+        case Pair(image, mask, shared, source):
+            members = [(Role.IMAGE, image)]
+            members += [(Role.MASK, mask)] if mask else []
+            members += [(Role.SHARED_MASK, shared)] if shared else []
+            return _Wanted(State.READY, source, tuple(members))
+        case Waiting(image):
+            return _Wanted(State.WAITING, "mask", ((Role.IMAGE, image),))
+        case WaitingMask(mask):
+            return _Wanted(State.WAITING, "mask", ((Role.MASK, mask),))
+        case Conflict(paths, cause):
+            error = Ambiguous(cause=cause)
+            return _Wanted(
+                State.QUARANTINED, "mask", tuple((Role.OTHER, p) for p in paths), error
+            )
+        case NotImage(path):
+            reason = NotAnImage(path=path, cause="its name is not that of a supported image")
+            return _Wanted(State.QUARANTINED, "mask", ((Role.OTHER, path),), reason)
+        case Pending(paths):
+            return _Wanted(State.WAITING, "mask", tuple((Role.OTHER, p) for p in paths))
+
+
+def _step(
+    wanted: _Wanted, mine: list[Job], verdict: Verdict, now: float, orphan_after: float
+) -> list[Action]:
+    if isinstance(verdict, Pending):
+        # Still moving: a job that was ready to start must not.
+        return [_hold(job) for job in mine if job.state is not State.WAITING]
+    if not mine:
+        return [Assign(None, wanted.state, wanted.source, wanted.members, error=wanted.error)]
+    job, *others = sorted(mine, key=lambda j: (j.image is None, j.id))
+    absorbed = tuple(other.id for other in others)
+    if wanted.state is State.WAITING and now - job.updated_at >= orphan_after:
+        return [_orphaned(job, wanted, absorbed)]
+    if not absorbed and _agrees(job, wanted):
+        return []
+    return [
+        Assign(
+            job.id, wanted.state, wanted.source, wanted.members, None, absorbed, wanted.error
+        )
+    ]
+
+
+def _agrees(job: Job, wanted: _Wanted) -> bool:
+    state = State.READY if job.state is State.FAILED else job.state
+    members = {(drop.role, drop.path) for drop in job.drops}
+    return state is wanted.state and members == set(wanted.members)
+
+
+def _hold(job: Job) -> Assign:
+    members = tuple((drop.role, drop.path) for drop in job.drops)
+    return Assign(job.id, State.WAITING, job.source, members, "its files changed")
+
+
+def _orphaned(job: Job, wanted: _Wanted, absorbed: tuple[int, ...]) -> Assign:
+    role, path = wanted.members[0]
+    lone = role is Role.MASK
+    error = Orphaned(
+        cause=f"No {'photo' if lone else 'mask'} came for {path}",
+        fix=(
+            "Drop the photo and its mask again, together."
+            if lone
+            else "Drop the photo again together with a mask named like it (photo.jpg with "
+            "photo_mask.png). If the hole is in the photo's transparency, set "
+            "pairing.alpha_holes: true for this lane."
+        ),
+    )
+    return Assign(
+        job.id, State.QUARANTINED, job.source, wanted.members, None, absorbed, error
+    )

@@ -1,0 +1,136 @@
+"""Applies what ``reconcile`` decided: one lane's inbox into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from retouchd.errors import PermanentError
+from retouchd.job import Drop, Job, Place, Role, State
+from retouchd.lanes import LaneState
+from retouchd.ledger import Ledger, NewDrop
+from retouchd.presence import Presence
+from retouchd.reconcile import Action, Assign, Cancel, Member
+
+Change = dict[str, Any]
+
+
+def record(
+    ledger: Ledger, lane: LaneState, actions: Sequence[Action], presence: Presence, now: float
+) -> list[Change]:
+    """Apply the actions in order, inside the caller's transaction; returns what to log."""
+    changes = []
+    for action in actions:
+        if isinstance(action, Cancel):
+            changes.append(_cancel(ledger, lane, action, now))
+        else:
+            changes.append(_assign(ledger, lane, action, presence, now))
+    return changes
+
+
+def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Change:
+    job = ledger.job(action.job)
+    for drop in job.drops if job else ():
+        ledger.moved(drop.id, Place.GONE, drop.where)
+    ledger.change(action.job, State.CANCELLED, now=now, why=action.why)
+    name = job.name if job else ""
+    return _said(lane, action.job, name, State.CANCELLED, action.why)
+
+
+def _assign(
+    ledger: Ledger, lane: LaneState, action: Assign, presence: Presence, now: float
+) -> Change:
+    for other in action.absorbed:
+        absorbed = ledger.job(other)
+        for drop in absorbed.drops if absorbed else ():
+            ledger.remove_drop(drop.id)
+        ledger.change(other, State.CANCELLED, now=now, why=f"joined to job {action.job}")
+    number = action.job
+    why = action.error.message if action.error else action.why
+    if number is None:
+        number = ledger.add(
+            lane=lane.name,
+            task=lane.config.task,
+            source=action.source,
+            state=State.WAITING if action.error else action.state,
+            drops=[_new(member, presence) for member in action.members],
+            now=now,
+            why=None if action.error else why,
+        )
+        before = None
+    else:
+        before = ledger.job(number)
+        _set_members(ledger, number, before, action.members, presence)
+    if action.error:
+        quarantine(ledger, number, action.error, now)
+    elif before and before.state is not action.state:
+        ledger.change(
+            number, action.state, now=now, why=why, source=action.source, next_attempt_at=None
+        )
+    elif before:
+        ledger.note(number, now=now, source=action.source)
+    return _said(lane, number, action.members[0][1], action.state, why)
+
+
+def _said(lane: LaneState, job: int, name: str, state: State, why: str | None) -> Change:
+    level = "warning" if state is State.QUARANTINED else "info"
+    change = {"event": state.value, "level": level, "job": job, "lane": lane.name, "file": name}
+    return {**change, "why": why} if why else change
+
+
+def _new(member: Member, presence: Presence) -> NewDrop:
+    role, path = member
+    whole = presence.whole.get(path)
+    return NewDrop(role, path, whole and whole.stat, whole.decoded if whole else 0)
+
+
+def _set_members(
+    ledger: Ledger,
+    number: int,
+    job: Job | None,
+    members: Sequence[Member],
+    presence: Presence,
+) -> None:
+    known: dict[Member, Drop] = {(d.role, d.path): d for d in job.drops} if job else {}
+    for member, drop in known.items():
+        if member not in members:
+            ledger.remove_drop(drop.id)
+    for member in members:
+        whole = presence.whole.get(member[1])
+        if member not in known:
+            ledger.add_drop(number, _new(member, presence))
+        elif whole and known[member].stat != whole.stat:
+            ledger.set_stat(known[member].id, whole.stat, whole.decoded)
+
+
+def quarantine(ledger: Ledger, number: int, error: PermanentError, now: float) -> None:
+    """Set a job aside, and commit where its originals are to be moved before any is."""
+    with ledger.transaction():
+        job = ledger.job(number)
+        if job is None:
+            return
+        intend(ledger, job, Place.FAILED, folder_of_day(now))
+        ledger.change(
+            number,
+            State.QUARANTINED,
+            now=now,
+            why=error.message,
+            error=error.message,
+            remedy=error.advice,
+            next_attempt_at=None,
+            completed_at=now,
+        )
+
+
+def intend(ledger: Ledger, job: Job, place: Place, folder: str) -> None:
+    """Commit where a job's originals go; shared masks and what is there already stay."""
+    for drop in job.drops:
+        if drop.role is Role.SHARED_MASK or drop.place in (place, Place.GONE):
+            continue
+        ledger.intend_move(drop.id, place, f"{folder}/{drop.path}")
+
+
+def folder_of_day(now: float) -> str:
+    """The dated folder of an archive or a quarantine, in local time."""
+    return datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d")

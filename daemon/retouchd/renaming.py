@@ -1,0 +1,57 @@
+"""Renaming that never replaces: renameat2(2) with RENAME_NOREPLACE, and its stand-ins."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+from collections.abc import Callable
+
+_NOREPLACE = 1
+_NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+@functools.cache
+def _renameat2() -> Callable[..., int] | None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return function  # type: ignore[no-any-return]
+
+
+def rename_without_replacing(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
+    """Rename ``src`` in folder ``src_fd`` to ``dst`` in ``dst_fd``.
+
+    Raises FileExistsError where ``dst`` is taken, OSError(EXDEV) across file systems. Where the
+    file system knows no RENAME_NOREPLACE (NFS, some FUSE), a hard link does the same in two
+    steps; where it knows no links either (exFAT, some SMB servers), the name is looked up first,
+    which is safe because the daemon is the only one who writes there.
+    """
+    function = _renameat2()
+    if function is not None:
+        old, new = os.fsencode(src), os.fsencode(dst)
+        if function(src_fd, old, dst_fd, new, _NOREPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in _NOT_HERE:
+            raise OSError(number, os.strerror(number), dst)
+    _link_then_unlink(src_fd, src, dst_fd, dst)
+
+
+def _link_then_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
+    try:
+        os.link(src, dst, src_dir_fd=src_fd, dst_dir_fd=dst_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NOT_HERE | {errno.EPERM, errno.EMLINK}:
+            raise
+        _look_then_rename(src_fd, src, dst_fd, dst)
+        return
+    os.unlink(src, dir_fd=src_fd)
+
+
+def _look_then_rename(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
+    try:
+        os.stat(dst, dir_fd=dst_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(src, dst, src_dir_fd=src_fd, dst_dir_fd=dst_fd)
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst)

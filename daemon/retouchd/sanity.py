@@ -1,0 +1,28 @@
+"""Pure: whether what a model painted can be right at all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchd.engine import Pixels
+from retouchd.samples import Unit, is_hole, to_unit
+
+_BLACK = 1.0 / 512  # darker than any 8-bit sample but 0
+_VISIBLE = 8.0 / 255
+
+
+def trouble_with(painted: Unit, image: Pixels, mask: NDArray[np.uint8]) -> str | None:
+    """What is wrong with ``painted``, which a model made of ``image`` and ``mask``, or None.
+
+    Overflows in half precision show as values that are no numbers, or as black. A model repaints
+    the known pixels as well, so black all over is told from a photo of a night sky.
+    """
+    if painted.shape != image.shape:
+        return f"its output has the shape {painted.shape} instead of {image.shape}"
+    if not np.isfinite(painted).all():
+        return "its output is not a number everywhere"
+    if painted.max() >= _BLACK:
+        return None
+    known = to_unit(image[~is_hole(mask)])
+    return "its output is black" if known.size and known.mean() > _VISIBLE else None

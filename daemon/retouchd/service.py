@@ -1,0 +1,213 @@
+"""The service: start, loop, drain. `run` and `once` are the same loop with another end."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retouchd.clock import Clock
+from retouchd.config import Config
+from retouchd.errors import ConfigInvalid, RetouchdError
+from retouchd.job import State
+from retouchd.lanes import LaneState
+from retouchd.live import write_live
+from retouchd.machinery import Machinery, Say
+from retouchd.notify import Notifier
+from retouchd.pruning import Pruned
+from retouchd.status import live_facts
+from retouchd.watching import Watching
+
+TICK = 0.5
+HEARTBEAT = 2.0
+DEVICE_PATIENCE = 600.0
+_SHORT_WAIT = 15.0
+
+
+@dataclass
+class Wish:
+    """What signal handlers ask for; they only set flags."""
+
+    stop: bool = False
+    reload: bool = False
+
+
+class Service:
+    """Runs until told to stop or, with ``once``, until nothing is left to do.
+
+    read_config: reads the configuration again, for a reload. on_tick: called about twice a
+    second, for progress.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Machinery,
+        clock: Clock,
+        say: Say,
+        *,
+        once: bool,
+        read_config: Callable[[], Config],
+        on_tick: Callable[[Machinery], None] = lambda parts: None,
+    ) -> None:
+        self._config, self._parts, self._clock = config, parts, clock
+        self._say, self._once = say, once
+        self._read_config, self._on_tick = read_config, on_tick
+        self._notifier = Notifier()
+        self._watching = Watching(parts, clock, say, hasty=once)
+        self.wish = Wish()
+        self._wake = threading.Event()
+        parts.wake = self.wake
+        parts.forget = self._watching.forget
+        self._since = clock.now()
+        self._next_beat = self._next_prune = self._next_ping = 0.0
+        self._ledger_ok = True
+
+    def wake(self) -> None:
+        """Something may be due."""
+        self._wake.set()
+
+    def run(self) -> int:
+        """Everything from warm-up to the last commit; returns the exit code."""
+        self._notifier.send(STATUS="loading the models")
+        self._parts.engine.warm_up()
+        self._say("ready", device=self._parts.engine.describe()["device"])
+        self._watching.start(self._config)
+        self._notifier.send(READY=1)
+        try:
+            while not self.wish.stop and not (self._once and self._finished()):
+                self._step()
+                self._wake.wait(TICK)
+                self._wake.clear()
+            self._drain()
+            return self._exit_code()
+        finally:
+            self._parts.close()
+
+    def _step(self) -> None:
+        if self.wish.reload:
+            self.wish.reload = False
+            self._reload()
+        try:
+            self._parts.pipeline.start_due()
+            self._prune()
+            self._beat()
+            self._ledger_ok = True
+        except sqlite3.Error as error:
+            # The state disk is full or gone: nothing can be promised until it is back.
+            if self._ledger_ok:
+                self._say("ledger trouble", level="error", cause=str(error))
+                self._notifier.send(STATUS=f"paused: the ledger can't be written ({error})")
+            self._ledger_ok = False
+        self._on_tick(self._parts)
+
+    def _reload(self) -> None:
+        self._notifier.send(RELOADING=1, MONOTONIC_USEC=int(self._clock.monotonic() * 1e6))
+        try:
+            config = self._read_config()
+            self._parts.check_reload(self._config, config)
+        except ConfigInvalid as error:
+            self._say(
+                "configuration kept", level="error", cause=error.message, remedy=error.advice
+            )
+        else:
+            self._config = config
+            self._parts.lanes.reload(config.lanes)
+            self._watching.start(config)
+            self._say("configuration reloaded")
+        self._notifier.send(READY=1)
+
+    def _prune(self) -> None:
+        now = self._clock.monotonic()
+        if self._once or now < self._next_prune or self._parts.background_busy:
+            return
+        self._next_prune = now + min(lane.retention.every for lane in self._config.lanes)
+        self._parts.in_background(self._prune_all)
+
+    def _prune_all(self) -> None:
+        for lane in self._parts.lanes:
+            if not lane.ready or lane.pause:
+                continue
+            try:
+                pruned = self._parts.pruning.prune(lane.config, self._clock.now())
+            except (RetouchdError, sqlite3.Error) as error:
+                self._say("prune trouble", level="warning", lane=lane.name, cause=str(error))
+            else:
+                self._say_pruned(pruned)
+
+    def _say_pruned(self, pruned: Pruned) -> None:
+        if pruned.decision.braked:
+            self._say(
+                "prune braked", level="warning", lane=pruned.lane, why=pruned.decision.braked
+            )
+        elif pruned.deleted:
+            self._say("pruned", lane=pruned.lane, files=pruned.deleted, bytes=pruned.freed)
+
+    def _beat(self) -> None:
+        """Publish live facts, and tell systemd that we live if we do."""
+        now = self._clock.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + HEARTBEAT
+            device = str(self._parts.engine.describe()["device"])
+            facts = live_facts(self._parts.lanes, device, os.getpid(), self._since)
+            write_live(self._config.state, facts)
+            self._notifier.send(STATUS=self._summary())
+        seconds = self._notifier.watchdog_seconds()
+        if seconds and now >= self._next_ping and self._alive(now):
+            self._next_ping = now + seconds / 3
+            self._notifier.send(WATCHDOG=1)
+
+    def _alive(self, now: float) -> bool:
+        """Whether the device thread and every intake made progress; the loop and the ledger did,
+        or we would not be here."""
+        device = now - self._parts.engine.last_beat() < DEVICE_PATIENCE
+        return device and self._watching.alive(now)
+
+    def _summary(self) -> str:
+        counts = self._parts.ledger.counts()
+        queue = counts[State.READY] + counts[State.RUNNING] + counts[State.FAILED]
+        rate = self._parts.ledger.done_since(self._clock.now() - 600) / 10
+        paused = [lane.name for lane in self._parts.lanes if lane.pause]
+        text = f"{queue} in the queue, {counts[State.DONE]} done, {rate:.1f} a minute"
+        return f"{text}; paused: {', '.join(paused)}" if paused else text
+
+    def _finished(self) -> bool:
+        """For ``once``: nothing is under way and nothing can be done without waiting long."""
+        if self._parts.pipeline.busy or not self._watching.quiet():
+            return False
+        counts = self._parts.ledger.counts()
+        blocked = [lane for lane in self._parts.lanes if self._held(lane)]
+        if blocked:
+            return self._watching.tried_again()
+        if counts[State.READY] or counts[State.RUNNING]:
+            return self._parts.only_foreign_jobs()
+        due = self._parts.ledger.next_due_at()
+        return due is None or due - self._clock.now() > _SHORT_WAIT
+
+    def _held(self, lane: LaneState) -> bool:
+        return lane.pause is not None or not lane.config.schedule.allows(self._clock.local())
+
+    def _exit_code(self) -> int:
+        if not self._once:
+            return 0
+        counts = self._parts.ledger.counts()
+        unfinished = sum(
+            counts[s] for s in (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
+        )
+        if any(lane.pause for lane in self._parts.lanes) or unfinished:
+            return 75
+        return 3 if self._parts.quarantined else 0
+
+    def _drain(self) -> None:
+        """Stop intake, finish within the deadline, then abandon: the ledger makes that safe."""
+        self._notifier.send(STOPPING=1, STATUS="finishing what is under way")
+        self._watching.stop()
+        self._parts.pipeline.stop()
+        deadline = self._clock.monotonic() + self._config.drain
+        while self._parts.pipeline.busy and self._clock.monotonic() < deadline:
+            self._notifier.send(EXTEND_TIMEOUT_USEC=int((TICK + 10) * 1e6), WATCHDOG=1)
+            self._wake.wait(TICK)
+            self._wake.clear()
+        self._on_tick(self._parts)

@@ -1,0 +1,13 @@
+"""What a hand can do: tasks by name.
+
+A task takes plain JSON values and shared arrays and gives the same; it runs in a disposable
+process and raises errors of ``retouchd.errors``. It knows no ledger.
+"""
+
+from retouchd.tasks.filing import FILING
+from retouchd.tasks.looking import LOOKING
+from retouchd.tasks.working import WORKING
+
+TASKS = {**LOOKING, **WORKING, **FILING}
+
+__all__ = ["TASKS"]

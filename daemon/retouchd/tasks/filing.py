@@ -1,0 +1,146 @@
+"""Tasks that make results visible, file originals away and prune."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from retouchd import files
+from retouchd.errors import FileBusy, IoTrouble
+from retouchd.moving import Outcome, move
+from retouchd.roots import open_root
+from retouchd.shared import SharedArray
+from retouchd.tasks.values import (
+    Answer,
+    Task,
+    Values,
+    original_of,
+    root_of,
+    stat_of,
+    stat_to_wire,
+)
+
+
+def publish(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Rename a temporary output to its final name. values: root, temporary, final, originals.
+
+    Raises FileBusy where an original is no longer the version that was worked on. Gives stat,
+    null where the name is taken.
+    """
+    for wire in values["originals"]:
+        original = original_of(wire)
+        with open_root(original.root) as root:
+            if files.stat(root, original.path) != original.stat:
+                raise FileBusy(path=root.shown(original.path))
+    with open_root(root_of(values["root"])) as root:
+        stat = files.publish(root, values["temporary"], values["final"])
+    return {"stat": stat_to_wire(stat)}, []
+
+
+def resume(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """See how far a publication came. values: root, temporary, final, sha256.
+
+    Gives reached: ``published`` (with stat), ``written`` (rename it), or ``nothing``.
+    """
+    with open_root(root_of(values["root"])) as root:
+        hidden, final = values["temporary"], values["final"]
+        waiting, visible = files.stat(root, hidden), files.stat(root, final)
+        # Two names of one inode: a hard link stood in for the rename, and was cut in the middle.
+        if waiting and visible and waiting.inode == visible.inode:
+            files.delete(root, hidden)
+            waiting = None
+        if waiting and files.sha256(root, hidden) == values["sha256"]:
+            return {"reached": "written", "stat": None}, []
+        if not waiting and visible and files.sha256(root, final) == values["sha256"]:
+            return {"reached": "published", "stat": stat_to_wire(visible)}, []
+        files.delete(root, hidden)
+        return {"reached": "nothing", "stat": None}, []
+
+
+def discard(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Delete a temporary output. values: root, temporary."""
+    with open_root(root_of(values["root"])) as root:
+        files.delete(root, values["temporary"])
+    return {}, []
+
+
+def relocate(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Move an original. values: source, path, target, where, stat, token.
+
+    Gives outcome (see ``moving.Outcome``) and stat.
+    """
+    with (
+        open_root(root_of(values["source"])) as source,
+        open_root(root_of(values["target"])) as target,
+    ):
+        moved = move(
+            source,
+            values["path"],
+            target,
+            values["where"],
+            stat_of(values["stat"]),
+            values["token"],
+        )
+        # Folders in the inbox belong to people, who may be about to fill them again.
+        if moved.outcome is Outcome.MOVED and source.ref.role != "inbox":
+            files.remove_empty_folders(source, values["path"])
+    return {"outcome": moved.outcome, "stat": stat_to_wire(moved.stat)}, []
+
+
+def explain(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Write the text beside a quarantined original. values: root, path, temporary, text.
+
+    Gives stat, null where the name belongs to another text.
+    """
+    data = values["text"].encode()
+    with open_root(root_of(values["root"])) as root:
+        sha256 = files.write_temporary(root, values["temporary"], data)
+        stat = files.publish(root, values["temporary"], values["path"])
+        if stat is None:
+            files.delete(root, values["temporary"])
+            if files.sha256(root, values["path"]) == sha256:
+                stat = files.stat(root, values["path"])
+    return {"stat": stat_to_wire(stat)}, []
+
+
+def copy_output(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Copy an earlier output for a duplicate. values: root, path, sha256, temporary.
+
+    Gives sha256 and size. Raises IoTrouble where the earlier output is not there unchanged.
+    """
+    with open_root(root_of(values["root"])) as root:
+        stat = files.stat(root, values["path"])
+        data = files.read_drop(root, values["path"], stat.size, stat) if stat else b""
+        sha256 = files.write_temporary(root, values["temporary"], data)
+        if sha256 != values["sha256"]:
+            files.delete(root, values["temporary"])
+            raise IoTrouble(path=root.shown(values["path"]), cause="it is not what it was")
+    return {"sha256": sha256, "size": len(data)}, []
+
+
+def prune(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Delete files that are unchanged. values: root, files (path, stat). Gives deleted (bools)."""
+    deleted = []
+    with open_root(root_of(values["root"])) as root:
+        for wire in values["files"]:
+            deleted.append(files.delete(root, wire["path"], stat_of(wire["stat"])))
+            if deleted[-1]:
+                files.remove_empty_folders(root, wire["path"])
+    return {"deleted": deleted}, []
+
+
+def free(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Free bytes on a root's file system. values: root."""
+    with open_root(root_of(values["root"])) as root:
+        return {"free": files.free_bytes(root)}, []
+
+
+FILING: Mapping[str, Task] = {
+    "publish": publish,
+    "resume": resume,
+    "discard": discard,
+    "relocate": relocate,
+    "explain": explain,
+    "copy_output": copy_output,
+    "prune": prune,
+    "free": free,
+}

@@ -1,0 +1,74 @@
+"""Wakes the intake when something happens in an inbox; the scanner remains the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from retouchd.errors import printable
+
+Wake = Callable[[str, str], None]
+"""Called with the lane's name and the path that was touched, relative to its inbox."""
+
+
+class _Waker(FileSystemEventHandler):
+    def __init__(self, lane: str, inbox: str, wake: Wake) -> None:
+        self._lane, self._inbox, self._wake = lane, inbox, wake
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # Reading a file makes events too; only a writer or a new name is news.
+        if event.event_type in ("opened", "closed_no_write"):
+            return
+        for path in (event.src_path, event.dest_path):
+            if path:
+                text = os.fsdecode(path)
+                self._wake(self._lane, os.path.relpath(text, self._inbox))
+
+
+class Watch:
+    """Inotify watches on local inboxes.
+
+    An inbox that can't be watched (watch limit reached, folder gone) is scanned more often; the
+    reason is returned by ``add``.
+    """
+
+    def __init__(self, wake: Wake) -> None:
+        self._wake = wake
+        self._observers: dict[str, BaseObserver] = {}
+
+    def add(self, lane: str, inbox: str) -> str | None:
+        """Watch an inbox; returns None, or why it can't be watched."""
+        self.remove(lane)
+        observer = Observer()
+        try:
+            observer.schedule(_Waker(lane, inbox, self._wake), inbox, recursive=True)
+            observer.start()
+        except OSError as error:
+            return printable(error)
+        self._observers[lane] = observer
+        return None
+
+    def alive(self, lane: str) -> bool:
+        """Whether the watch on a lane's inbox still runs."""
+        observer = self._observers.get(lane)
+        if observer is None or not observer.is_alive():
+            return False
+        return bool(observer.emitters) and all(e.is_alive() for e in observer.emitters)
+
+    def remove(self, lane: str) -> None:
+        """Stop watching a lane's inbox."""
+        observer = self._observers.pop(lane, None)
+        if observer is not None:
+            with contextlib.suppress(Exception):
+                observer.stop()
+                observer.join(1.0)
+
+    def close(self) -> None:
+        """Stop watching."""
+        for lane in list(self._observers):
+            self.remove(lane)

@@ -1,0 +1,124 @@
+"""All the lanes' intakes, and the inotify watches that wake them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from retouchd.clock import Clock
+from retouchd.config import Config, Lane
+from retouchd.intake import Intake
+from retouchd.lanes import LaneState
+from retouchd.machinery import Machinery, Say
+from retouchd.mounts import mount_of, read_mounts
+from retouchd.watch import Watch
+
+HASTY = 5.0
+"""Seconds that ``once`` gives an incomplete file before it is set aside."""
+_STUCK = 120.0
+
+
+class Watching:
+    """Starts and stops one intake per lane. hasty: for ``once``, which can't wait for uploads."""
+
+    def __init__(self, parts: Machinery, clock: Clock, say: Say, *, hasty: bool) -> None:
+        self._parts, self._clock, self._say, self._hasty = parts, clock, say, hasty
+        self._watch = Watch(self.wake)
+        self._intakes: dict[str, Intake] = {}
+        self._answer_within = 60.0
+
+    def start(self, config: Config) -> None:
+        """Have exactly the configured lanes watched."""
+        self._stop_intakes()
+        self._answer_within = config.scan.answer_within
+        for lane in self._parts.lanes:
+            patience = config.scan.incomplete_after
+            intake = Intake(
+                lane,
+                self._parts.ledger,
+                self._parts.hands,
+                config.scan,
+                self._clock,
+                self._say,
+                patience=min(patience, HASTY) if self._hasty else patience,
+                excluded=_excluded(lane.config, config.lanes),
+                wake_pipeline=self._parts.wake,
+            )
+            intake.on_ready = lambda ready, choice=config.scan.watch: self._look(ready, choice)
+            self._intakes[lane.name] = intake
+            if lane.ready:
+                self._look(lane, config.scan.watch)
+            intake.start()
+
+    def _look(self, lane: LaneState, choice: str) -> None:
+        """Choose events or scanning for a lane, and say so."""
+        inbox = str(lane.config.inbox)
+        mount = mount_of(inbox, read_mounts())
+        lane.file_system = mount.kind if mount else "unknown"
+        remote = mount is None or mount.remote
+        lane.watching = "scan"
+        if choice == "events" or (choice == "auto" and not remote):
+            problem = self._watch.add(lane.name, inbox)
+            if problem is None:
+                lane.watching = "events"
+            else:
+                self._say("watch failed", level="warning", lane=lane.name, cause=problem)
+        self._say(
+            "watching", lane=lane.name, inbox=inbox, by=lane.watching, on=lane.file_system
+        )
+
+    def wake(self, lane: str, path: str | None = None) -> None:
+        """Have a lane scanned soon; ``path`` was touched."""
+        intake = self._intakes.get(lane)
+        if intake:
+            intake.wake(path)
+
+    def forget(self, lane: str, paths: list[str]) -> None:
+        """Have files settle anew."""
+        for path in paths:
+            self.wake(lane, path)
+
+    def alive(self, now: float) -> bool:
+        """Whether every intake made progress; a dead watch falls back to scanning."""
+        for lane in self._parts.lanes:
+            if lane.watching == "events" and not self._watch.alive(lane.name):
+                lane.watching = "scan"
+                self._say("watch lost", level="warning", lane=lane.name)
+        limit = _STUCK + 2 * self._answer_within
+        return all(i.is_alive() and now - i.beat < limit for i in self._intakes.values())
+
+    def quiet(self) -> bool:
+        """Whether every lane that is not paused has been scanned and nothing is arriving."""
+        return all(
+            intake.idle or (lane.pause is not None and intake.failures > 0)
+            for lane in self._parts.lanes
+            if (intake := self._intakes.get(lane.name))
+        )
+
+    def tried_again(self) -> bool:
+        """Whether each paused lane was looked at twice, so that the trouble is not a blink."""
+        return all(
+            intake.failures > 1
+            for lane in self._parts.lanes
+            if lane.pause and (intake := self._intakes.get(lane.name))
+        )
+
+    def _stop_intakes(self) -> None:
+        for name, intake in self._intakes.items():
+            intake.stop()
+            self._watch.remove(name)
+        for intake in self._intakes.values():
+            intake.join(1.0)
+        self._intakes = {}
+
+    def stop(self) -> None:
+        """Stop watching; a scan that hangs is left to the hands' end."""
+        self._stop_intakes()
+        self._watch.close()
+
+
+def _excluded(lane: Lane, lanes: Sequence[Lane]) -> tuple[str, ...]:
+    """Other lanes' inboxes below this one's, relative to it."""
+    inbox = os.path.normpath(lane.inbox)
+    others = [os.path.normpath(other.inbox) for other in lanes if other is not lane]
+    return tuple(os.path.relpath(o, inbox) for o in others if o.startswith(inbox + os.sep))

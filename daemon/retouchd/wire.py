@@ -1,0 +1,73 @@
+"""Messages between the service and its hands: JSON, with descriptors beside it.
+
+JSON and not pickle, because a hand works on hostile files: whatever takes it over may lie, but
+can't make the service run code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+_HEADER = struct.Struct("!QI")
+_MAX_FDS = 250
+_MAX_MESSAGE = 1 << 30
+Message = dict[str, Any]
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message; raises Closed."""
+    body = json.dumps(message).encode()
+    header = _HEADER.pack(len(body), len(fds))
+    try:
+        socket.send_fds(sock, [header], list(fds))
+        sock.sendall(body)
+    except (BrokenPipeError, ConnectionResetError):
+        raise Closed from None
+
+
+def receive(sock: socket.socket) -> tuple[Message, list[int]]:
+    """Receive one message and the descriptors that came along.
+
+    Raises Closed, or TimeoutError under the socket's time-out.
+    """
+    fds: list[int] = []
+    try:
+        header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS)
+        header += _exactly(sock, _HEADER.size - len(header)) if header else b""
+        if not header:
+            raise Closed
+        length, count = _HEADER.unpack(header)
+        if length > _MAX_MESSAGE or count != len(fds):
+            raise Closed
+        return json.loads(_exactly(sock, length)), fds
+    except (ConnectionResetError, ValueError):
+        _close_all(fds)
+        raise Closed from None
+    except BaseException:
+        _close_all(fds)
+        raise
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _exactly(sock: socket.socket, count: int) -> bytes:
+    data = bytearray(count)
+    view = memoryview(data)
+    while view:
+        got = sock.recv_into(view, min(len(view), 1 << 20))
+        if got == 0:
+            raise Closed
+        view = view[got:]
+    return bytes(data)

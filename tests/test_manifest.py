@@ -1,0 +1,159 @@
+"""What models there are, and that their files are the ones meant."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from retouchd.errors import ModelUnusable, StartError
+from retouchd.manifest import available, resolve, sha256_of, verify
+from retouchd.resources import resource
+
+_CONTENT = b"not really weights"
+_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "own.safetensors").write_bytes(_CONTENT)
+    _write(tmp_path, f"own: {{architecture: lama, file: own.safetensors, sha256: {_DIGEST}}}")
+    return tmp_path
+
+
+def _write(folder: Path, *entries: str) -> None:
+    lines = "".join(f"  {entry}\n" for entry in entries)
+    (folder / "manifest.yaml").write_text(f"models:\n{lines}", encoding="utf-8")
+
+
+def test_the_built_in_models_need_no_models_folder(tmp_path: Path) -> None:
+    models = available(tmp_path / "missing")
+
+    assert set(models) == {"classical", "flat"}
+    assert all(spec.path is None and spec.licence and spec.notes for spec in models.values())
+
+
+def test_models_without_weights_still_have_a_stable_identity_each(tmp_path: Path) -> None:
+    first, second = available(tmp_path), available(tmp_path)
+
+    assert first == second
+    assert first["classical"].sha256 != first["flat"].sha256
+    assert all(len(spec.sha256) == 64 for spec in first.values())
+
+
+def test_the_folder_s_own_manifest_adds_models(folder: Path) -> None:
+    spec = resolve("own", folder)
+
+    assert (spec.name, spec.architecture, spec.sha256) == ("own", "lama", _DIGEST)
+    assert spec.path == folder / "own.safetensors"
+    assert set(available(folder)) == {"classical", "flat", "own"}
+
+
+def test_the_folder_s_own_manifest_wins_over_the_built_in_one(folder: Path) -> None:
+    _write(folder, "classical: {architecture: flat, notes: mine}")
+
+    assert resolve("classical", folder).notes == "mine"
+
+
+@pytest.mark.parametrize("given", ["own.safetensors", "{folder}/own.safetensors"])
+def test_a_path_needs_no_manifest(folder: Path, given: str) -> None:
+    (folder / "manifest.yaml").unlink()
+
+    spec = resolve(given.format(folder=folder), folder)
+
+    assert spec.path == folder / "own.safetensors"
+    assert spec.sha256 == _DIGEST == sha256_of(folder / "own.safetensors")
+    assert spec.architecture == "lama"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(folder: Path) -> None:
+    with pytest.raises(ModelUnusable) as caught:
+        resolve("clasical", folder)
+
+    assert "Did you mean 'classical'?" in caught.value.advice
+
+
+def test_a_path_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(ModelUnusable, match=r"gone\.safetensors can't be read"):
+        resolve("gone.safetensors", folder)
+
+
+@pytest.mark.parametrize("name", ["big-lama.pt", "best.ckpt", "./folder/weights"])
+def test_other_formats_are_refused_with_a_way_out(folder: Path, name: str) -> None:
+    with pytest.raises(ModelUnusable, match="not a format") as caught:
+        resolve(name, folder)
+
+    assert "safetensors.torch.save_file" in caught.value.advice
+
+
+def test_an_untouched_file_passes_verification(folder: Path) -> None:
+    verify(resolve("own", folder))
+    verify(resolve("classical", folder))
+
+
+def test_a_changed_file_fails_verification(folder: Path) -> None:
+    (folder / "own.safetensors").write_bytes(_CONTENT + b"!")
+
+    with pytest.raises(ModelUnusable, match=f"{_DIGEST} was expected"):
+        verify(resolve("own", folder))
+
+
+def test_a_missing_file_fails_verification(folder: Path) -> None:
+    (folder / "own.safetensors").unlink()
+
+    with pytest.raises(ModelUnusable, match="can't be read"):
+        verify(resolve("own", folder))
+
+
+@pytest.mark.parametrize(
+    ("entry", "complaint"),
+    [
+        ("x: {architecture: lama, file: x.safetensors}", "file and sha256 are both needed"),
+        ("x: {architecture: lama, file: x.safetensors, sha256: abc}", "models.x.sha256"),
+        ("x: {architecture: flat, file: x.safetensors}", "has no weights"),
+        ("x: {architecture: magic}", "models.x.architecture"),
+        ("x: {architecture: flat, licens: MIT}", "models.x.licens"),
+        ("x: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_manifest_says_where_it_is_wrong(folder: Path, entry: str, complaint: str) -> None:
+    _write(folder, entry)
+
+    with pytest.raises(ModelUnusable, match=r"manifest\.yaml") as caught:
+        available(folder)
+
+    assert complaint in caught.value.message
+
+
+def test_an_empty_manifest_adds_nothing(folder: Path) -> None:
+    (folder / "manifest.yaml").write_text("")
+
+    assert set(available(folder)) == {"classical", "flat"}
+
+
+def test_an_upper_case_sha256_is_the_same(folder: Path) -> None:
+    _write(folder, f"own: {{architecture: lama, file: own.safetensors, sha256: {_DIGEST.upper()}}}")
+
+    verify(resolve("own", folder))
+
+
+def test_listing_and_verifying_imports_no_torch(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from retouchd.manifest import resolve, verify;"
+        f"verify(resolve('own', Path({str(folder)!r}))); print('torch' in sys.modules)"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert answer.stdout.strip() == "False"
+
+
+def test_a_missing_data_file_is_reported_by_name() -> None:
+    assert resource("manifest.yaml").is_file()
+    with pytest.raises(StartError, match=r"nothing\.yaml is missing"):
+        resource("nothing.yaml")
