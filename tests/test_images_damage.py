@@ -167,6 +167,26 @@ def test_an_unwritten_end_is_seen_in_larger_files(format: str) -> None:
     assert not is_complete(data[: len(data) // 2] + b"\0" * (len(data) - len(data) // 2))
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"])
+def test_headers_and_checks_read_little_of_a_large_file(format: str) -> None:
+    class Counting(io.BytesIO):
+        taken = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            found = super().read(size)
+            self.taken += len(found)
+            return found
+
+    rng = np.random.default_rng(2)
+    image = Image.fromarray(rng.integers(0, 256, (700, 700, 3), dtype=np.uint8))
+    data = saved(format, image, quality=95)
+    file = Counting(data)
+    assert len(data) > 400_000
+    read_header(file, "a")
+    check_complete(file, len(data), "a")
+    assert file.taken < 80_000
+
+
 def test_the_size_that_the_file_system_says_counts() -> None:
     data = samples()["png"]
     with pytest.raises(Truncated):

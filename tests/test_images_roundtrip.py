@@ -427,6 +427,14 @@ def test_metadata_too_large_for_a_jpeg_is_left_out_with_a_note() -> None:
     assert decode(made.data, "a", LIMIT).metadata.xmp is None
 
 
+@pytest.mark.parametrize("format", ["tiff", "avif"])
+def test_a_result_is_not_lost_to_metadata_that_a_library_refuses(format: str) -> None:
+    photo = Photo(pixels_of(3, 8), Metadata(format, exif=b"no TIFF structure at all"))
+    made = encode(photo)
+    assert made.notes[-1] == "the metadata was damaged and is not kept"
+    assert decode(made.data, "a", LIMIT).metadata.exif is None
+
+
 def test_metadata_crosses_a_process_border_as_json() -> None:
     import json
 

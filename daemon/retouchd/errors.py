@@ -33,7 +33,7 @@ class RetouchdError(Exception):
     exit_code: ClassVar[int] = 1
     remedy: ClassVar[str] = "Run the command again with --set log.level=debug and read the log."
 
-    def __init__(self, **facts: Any) -> None:
+    def __init__(self, /, **facts: Any) -> None:
         self.facts: Facts = facts
         super().__init__(_fill(inspect.getdoc(type(self)) or "", facts))
 
@@ -49,13 +49,19 @@ class RetouchdError(Exception):
 
     def to_wire(self) -> Facts:
         """The error as plain JSON values."""
-        return {"error": type(self).__name__, "facts": self.facts}
+        return {"error": type(self).__name__, "facts": {k: _plain(v) for k, v in self.facts.items()}}
 
 
 def from_wire(wire: Facts) -> RetouchdError:
-    """Rebuild the error that ``to_wire`` described; an unknown name becomes ``Unexpected``."""
-    kind = _known().get(str(wire.get("error")), Unexpected)
-    return kind(**wire.get("facts", {}))
+    """Rebuild the error that ``to_wire`` described; whatever else came becomes ``Unexpected``."""
+    kind, facts = _known().get(str(wire.get("error"))), wire.get("facts")
+    if kind is None or not isinstance(facts, dict):
+        return Unexpected(cause=f"a worker process answered {printable(wire)[:200]}")
+    return kind(**facts)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
 
 
 def _known() -> dict[str, type[RetouchdError]]:
@@ -75,7 +81,8 @@ def _fill(template: str, facts: Facts) -> str:
 
     # Names on a share may not be UTF-8; a message must always be printable.
     shown = {key: printable(value) for key, value in facts.items()}
-    return " ".join(template.format_map(Missing(shown)).split())
+    # Only the template is unwrapped: two blanks in a file's name are part of it.
+    return " ".join(template.split()).format_map(Missing(shown)).strip()
 
 
 def printable(value: Any) -> str:
@@ -335,6 +342,15 @@ class GaveUp(PermanentError):
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _LOCKED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_LOST = {
+    errno.ESTALE,
+    errno.ENODEV,
+    errno.ENOTCONN,
+    errno.ECONNABORTED,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ETIMEDOUT,
+}
 
 
 def from_os_error(error: OSError, path: str) -> TransientError:
@@ -344,6 +360,9 @@ def from_os_error(error: OSError, path: str) -> TransientError:
         return DiskFull(path=path, cause=cause)
     if error.errno in _LOCKED:
         return ReadOnly(path=path, cause=cause)
-    if error.errno in {errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EHOSTDOWN}:
+    if error.errno == errno.ENOMEM:
+        # An mmap beyond the process's limit is no fault of the disk, and must not be tried forever.
+        return OutOfMemory(what=path)
+    if error.errno in _LOST:
         return RootLost(path=path, cause=cause, lane="LANE")
     return IoTrouble(path=path, cause=cause)

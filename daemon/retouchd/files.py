@@ -11,8 +11,9 @@ import errno
 import hashlib
 import os
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from retouchd.errors import (
     FileBusy,
@@ -25,7 +26,7 @@ from retouchd.errors import (
 )
 from retouchd.job import FileStat
 from retouchd.renaming import rename_without_replacing
-from retouchd.roots import Root
+from retouchd.roots import Root, sync_folder
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,7 +62,7 @@ def _step(fd: int, folder: str, create: bool) -> int:
         if create:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder, 0o2775, dir_fd=fd)
-                os.fsync(fd)
+                sync_folder(fd)
         deeper = os.open(folder, _WALK, dir_fd=fd)
     except OSError as error:
         if error.errno in (errno.ENOTDIR, errno.ELOOP):
@@ -147,28 +148,33 @@ def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> 
 
 
 def _read_all(fd: int, size: int) -> bytes:
-    with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
-        parts, left = [], size + 1
-        while left > 0 and (part := file.read(min(left, 16 * _CHUNK))):
-            parts.append(part)
-            left -= len(part)
-    return b"".join(parts)
+    return b"".join(_chunks(fd, size))
+
+
+def _chunks(fd: int, size: int) -> Iterator[bytes]:
+    """The content of a file that should have ``size`` bytes, and one byte more if there is one."""
+    left = size + 1
+    while left > 0 and (part := os.read(fd, min(left, 16 * _CHUNK))):
+        yield part
+        left -= len(part)
 
 
 def sha256_at(folder: int, name: str) -> str:
-    """The content hash of a file; raises OSError."""
+    """The content hash of a plain file; raises OSError."""
     fd = os.open(name, _READ, dir_fd=folder)
     with os.fdopen(fd, "rb", buffering=0) as file:
+        if not modes.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.ELOOP, "not a plain file")
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256(root: Root, relative: str) -> str | None:
-    """The content hash of a file below a root, None if it is not there."""
+    """The content hash of a file below a root, None where no plain file is."""
     try:
         with parent(root, relative) as (folder, name):
             return sha256_at(folder, name)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             return None
         raise from_os_error(error, root.shown(relative)) from None
 
@@ -178,29 +184,59 @@ def write_temporary(root: Root, relative: str, data: bytes) -> str:
 
     A leftover of the same name is ours and is replaced. Raises DiskFull, ReadOnly, OutputWrong, …
     """
-    wanted = hashlib.sha256(data).hexdigest()
     try:
-        _write_durably(root, relative, data, wanted)
+        return _write_durably(root, relative, [data])
     except OSError as error:
-        mapped = from_os_error(error, root.shown(relative))
-        # How much has to be free before trying again makes sense.
-        mapped.facts["needed"] = len(data)
-        raise mapped from None
-    return wanted
+        raise _cannot_write(error, root.shown(relative), len(data)) from None
 
 
-def _write_durably(root: Root, relative: str, data: bytes, wanted: str) -> None:
+def copy_to_temporary(
+    source: Root, relative: str, expected: FileStat, target: Root, hidden: str
+) -> None:
+    """Copy a drop of any size with its mtime into a hidden file below another root, durably.
+
+    Raises FileBusy when the drop is another version than ``expected`` or changes meanwhile.
+    """
+    shown = source.shown(relative)
+    with open_drop(source, relative, expected.size) as (fd, before):
+        if before != expected:
+            raise FileBusy(path=shown)
+        try:
+            _write_durably(target, hidden, _chunks(fd, before.size), before.mtime_ns)
+        except OSError as error:
+            raise _cannot_write(error, target.shown(hidden), before.size) from None
+        if to_stat(os.fstat(fd)) != before:
+            delete(target, hidden)
+            raise FileBusy(path=shown)
+
+
+def _cannot_write(error: OSError, shown: str, needed: int) -> RetouchdError:
+    mapped = from_os_error(error, shown)
+    # How much has to be free before trying again makes sense.
+    mapped.facts["needed"] = needed
+    return mapped
+
+
+def _write_durably(
+    root: Root, relative: str, parts: Iterable[bytes], mtime_ns: int | None = None
+) -> str:
     with parent(root, relative, create=True) as (folder, name):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o664, dir_fd=folder)
         try:
-            with os.fdopen(fd, "wb", buffering=0) as file:
-                _write_all(file.fileno(), data)
-                os.fsync(file.fileno())
-            if sha256_at(folder, name) != wanted:
+            with os.fdopen(fd, "wb", buffering=0):
+                wanted = hashlib.sha256()
+                for part in parts:
+                    wanted.update(part)
+                    _write_all(fd, part)
+                if mtime_ns is not None:
+                    os.utime(fd, ns=(mtime_ns, mtime_ns))
+                os.fsync(fd)
+            if sha256_at(folder, name) != wanted.hexdigest():
                 raise OutputWrong(path=root.shown(relative), cause="it reads back differently")
+            return wanted.hexdigest()
         except BaseException:
             # Space must not stay taken by what will never be published.
             with contextlib.suppress(OSError):
@@ -225,12 +261,13 @@ def publish(root: Root, temporary: str, final: str) -> FileStat | None:
                 rename_without_replacing(source, hidden, folder, name)
             except FileExistsError:
                 return None
-            os.fsync(folder)
+            sync_folder(folder)
         return to_stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
 
 
 def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
-    """Delete a file, durably. With ``expected`` only if size and mtime still are the same.
+    """Delete a file, durably. With ``expected`` only if size, mtime and inode (unless it is 0)
+    still are the same.
 
     Returns whether it was deleted; False when it is not there or is another file.
     """
@@ -239,18 +276,19 @@ def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not modes.S_ISREG(found.st_mode):
                 return False
-            if expected and (found.st_size, found.st_mtime_ns) != (
-                expected.size,
-                expected.mtime_ns,
-            ):
+            if expected and to_stat(found) != _with_inode(expected, found.st_ino):
                 return False
             os.unlink(name, dir_fd=folder)
-            os.fsync(folder)
+            sync_folder(folder)
             return True
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return False
         raise from_os_error(error, root.shown(relative)) from None
+
+
+def _with_inode(expected: FileStat, inode: int) -> FileStat:
+    return expected if expected.inode else replace(expected, inode=inode)
 
 
 def remove_empty_folders(root: Root, relative: str) -> None:

@@ -60,12 +60,20 @@ def serve(sock: socket.socket) -> None:
             return
         answer, arrays = perform(message, fds)
         try:
-            wire.send(sock, answer, [array.fd for array in arrays])
+            _answer(sock, answer, arrays)
         except wire.Closed:
             return
         finally:
             for array in arrays:
                 array.close()
+
+
+def _answer(sock: socket.socket, answer: wire.Message, arrays: list[SharedArray]) -> None:
+    try:
+        wire.send(sock, answer, [array.fd for array in arrays])
+    except (TypeError, ValueError) as error:
+        # Nothing was sent yet: the answer can't be written as JSON.
+        wire.send(sock, Unexpected(cause=f"an answer that can't be sent: {error}").to_wire())
 
 
 def perform(message: wire.Message, fds: list[int]) -> tuple[wire.Message, list[SharedArray]]:
@@ -79,13 +87,19 @@ def perform(message: wire.Message, fds: list[int]) -> tuple[wire.Message, list[S
     except MemoryError:
         return OutOfMemory(what=message["task"]).to_wire(), []
     except OSError as error:
-        return from_os_error(error, os.fsdecode(error.filename or message["task"])).to_wire(), []
+        return from_os_error(error, _subject(error, message)).to_wire(), []
     except Exception as error:
         cause = f"{type(error).__name__} in {message['task']}: {error}"
         return Unexpected(cause=cause).to_wire(), []
     finally:
         for fd in fds:
             os.close(fd)
+
+
+def _subject(error: OSError, message: wire.Message) -> str:
+    # The name may also be a descriptor's number.
+    name = error.filename
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else str(message["task"])
 
 
 if __name__ == "__main__":

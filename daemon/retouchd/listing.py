@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,31 +31,39 @@ def list_names(root: Root, ignore: Sequence[str], excluded: Sequence[str]) -> li
     Links to folders are not followed. A folder that vanishes meanwhile is skipped; any other
     trouble raises TransientError, because a partial listing would look like deleted files.
     """
-    try:
-        return list(_walk(root.fd, "", MAX_DEPTH, ignore, frozenset(excluded)))
-    except OSError as error:
-        raise from_os_error(error, root.ref.path) from None
+    return list(_walk(root, root.fd, "", MAX_DEPTH, ignore, frozenset(excluded)))
 
 
 def _walk(
-    fd: int, prefix: str, depth: int, ignore: Sequence[str], excluded: frozenset[str]
+    root: Root, fd: int, prefix: str, depth: int, ignore: Sequence[str], excluded: frozenset[str]
 ) -> Iterator[Found]:
     folders = []
-    with os.scandir(fd) as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if path in excluded or ignored_by(path, ignore):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
-                yield Found(path, entry.inode(), entry.is_file(follow_symlinks=False))
+    try:
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if path in excluded or ignored_by(path, ignore):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                else:
+                    yield Found(path, entry.inode(), entry.is_file(follow_symlinks=False))
+    except OSError as error:
+        raise from_os_error(error, root.shown(prefix)) from None
     for name in folders if depth else ():
-        try:
-            deeper = os.open(name, _FOLDER, dir_fd=fd)
-        except (FileNotFoundError, NotADirectoryError):
+        deeper = _descend(root, fd, prefix, name)
+        if deeper is None:
             continue
         try:
-            yield from _walk(deeper, f"{prefix}{name}/", depth - 1, ignore, excluded)
+            yield from _walk(root, deeper, f"{prefix}{name}/", depth - 1, ignore, excluded)
         finally:
             os.close(deeper)
+
+
+def _descend(root: Root, fd: int, prefix: str, name: str) -> int | None:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise from_os_error(error, root.shown(prefix + name)) from None

@@ -140,12 +140,6 @@ class Machinery:
                     fix="Restart the service to load another model.",
                 )
 
-    def only_foreign_jobs(self) -> bool:
-        """Whether all open jobs belong to lanes that are not configured."""
-        mine = {lane.name for lane in self.lanes}
-        open_states = (State.READY, State.RUNNING)
-        return all(job.lane not in mine for job in self.ledger.jobs(open_states))
-
     @property
     def background_busy(self) -> bool:
         """Whether the last background task still runs."""

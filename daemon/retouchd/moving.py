@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import dataclass
 from enum import StrEnum
 
 from retouchd import files
-from retouchd.errors import OutputWrong
 from retouchd.job import FileStat
 from retouchd.naming import temporary
 from retouchd.renaming import rename_without_replacing
-from retouchd.roots import Root
+from retouchd.roots import Root, sync_folder
+
+_COARSE_NS = 2_000_000_000
+"""FAT keeps times in steps of 2 s, and a copy on it has a time that was cut."""
 
 
 class Outcome(StrEnum):
@@ -42,7 +43,10 @@ def move(
     Raises TransientError.
     """
     there = files.stat(source, src)
-    if there is None or (expected is not None and not _same(there, expected)):
+    if there is None or (
+        expected is not None
+        and (there.size, there.mtime_ns) != (expected.size, expected.mtime_ns)
+    ):
         return _already(there, target, dst, expected)
     try:
         with (
@@ -50,27 +54,27 @@ def move(
             files.parent(target, dst, create=True) as (new, wanted),
         ):
             rename_without_replacing(old, name, new, wanted)
-            os.fsync(new)
-            os.fsync(old)
+            sync_folder(new)
+            sync_folder(old)
     except FileExistsError:
         return _resume_copy(source, src, target, dst)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise files.from_os_error(error, target.shown(dst)) from None
+        if files.stat(target, dst):
+            return _resume_copy(source, src, target, dst)
         return _copy(source, src, target, dst, there, token)
     return Moved(Outcome.MOVED, files.stat(target, dst))
 
 
-def _same(one: FileStat, other: FileStat) -> bool:
+def _copied(one: FileStat, other: FileStat) -> bool:
     # A copy across file systems has another inode; size and mtime go along.
-    return (one.size, one.mtime_ns) == (other.size, other.mtime_ns)
+    return one.size == other.size and abs(one.mtime_ns - other.mtime_ns) < _COARSE_NS
 
 
-def _already(
-    there: FileStat | None, target: Root, dst: str, expected: FileStat | None
-) -> Moved:
+def _already(there: FileStat | None, target: Root, dst: str, expected: FileStat | None) -> Moved:
     arrived = files.stat(target, dst)
-    if arrived and (expected is None or _same(arrived, expected)):
+    if arrived and (expected is None or _copied(arrived, expected)):
         return Moved(Outcome.MOVED, arrived)
     return Moved(Outcome.GONE if there is None else Outcome.REPLACED)
 
@@ -78,29 +82,24 @@ def _already(
 def _resume_copy(source: Root, src: str, target: Root, dst: str) -> Moved:
     """The destination exists: is it our own copy, cut off before the source was removed?"""
     here, there = files.stat(source, src), files.stat(target, dst)
-    if here and there and _same(here, there) and _identical(source, src, target, dst):
+    if here and there and _copied(here, there) and _identical(source, src, target, dst):
         files.delete(source, src, here)
         return Moved(Outcome.MOVED, there)
     return Moved(Outcome.TAKEN)
 
 
 def _identical(source: Root, src: str, target: Root, dst: str) -> bool:
-    return files.sha256(source, src) == files.sha256(target, dst)
+    content = files.sha256(source, src)
+    return content is not None and content == files.sha256(target, dst)
 
 
-def _copy(
-    source: Root, src: str, target: Root, dst: str, there: FileStat, token: str
-) -> Moved:
-    data = files.read_drop(source, src, there.size, there)
+def _copy(source: Root, src: str, target: Root, dst: str, there: FileStat, token: str) -> Moved:
     hidden = temporary(token)
-    files.write_temporary(target, hidden, data)
-    with files.trouble(target, hidden), files.parent(target, hidden) as (folder, name):
-        os.utime(name, ns=(there.mtime_ns, there.mtime_ns), dir_fd=folder)
+    files.copy_to_temporary(source, src, there, target, hidden)
     stat = files.publish(target, hidden, dst)
     if stat is None:
         files.delete(target, hidden)
         return _resume_copy(source, src, target, dst)
-    if not _identical(source, src, target, dst):
-        raise OutputWrong(path=source.shown(src), cause="its copy differs from it")
+    # The copy was read back; the source goes only if it still is what was copied.
     files.delete(source, src, there)
     return Moved(Outcome.MOVED, stat)

@@ -13,8 +13,10 @@ from datetime import datetime
 from string import Formatter
 
 _RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])", re.IGNORECASE)
 _LONGEST = 200  # bytes; file systems allow 255, and collisions and temporary names need room
+_MOST = 255
+_TEXT = ".error.txt"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ def check_template(template: str) -> None:
             raise ValueError(f"{{{name}}} is not a field; there are {', '.join(sorted(_FIELDS))}")
         if name == "date" and not spec:
             raise ValueError("{date} needs a format, like {date:%Y-%m-%d}")
-        if name != "date" and spec:
-            raise ValueError(f"{{{name}}} takes no format")
+        if spec and (name != "date" or "{" in spec):
+            raise ValueError(f"{{{name}}} takes no such format: {spec}")
     if not template.endswith("{ext}") and "." not in template.rsplit("/", 1)[-1]:
         raise ValueError("the template must end in a file name, like {stem}{ext}")
     if "{stem}" not in template and "{job}" not in template:
@@ -58,15 +60,16 @@ def check_template(template: str) -> None:
 def expand(template: str, facts: NameFacts) -> str:
     """The relative path that a template makes, with every component safe on Windows."""
     values = {name: getattr(facts, name) for name in _FIELDS}
-    parts = template.format(**values).split("/")
-    return "/".join(safe_component(part) for part in parts if part not in ("", ".", ".."))
+    *folders, name = template.format(**values).split("/")
+    kept = [folder for folder in folders if folder not in ("", ".", "..")]
+    return "/".join(safe_component(part) for part in [*kept, name])
 
 
 def safe_component(name: str) -> str:
     """One path component that Windows, SMB and every Linux file system accept."""
     text = os.fsencode(name).decode("utf-8", "replace")
     text = _RESERVED.sub("_", text).replace("\ufffd", "_").replace("/", "_").rstrip(". ")
-    stem = text.split(".")[0]
+    stem = text.split(".")[0].rstrip()
     if _DEVICES.fullmatch(stem):
         text = f"_{text}"
     return _shorten(text) or "_"
@@ -83,12 +86,16 @@ def _shorten(text: str) -> str:
 
 
 def numbered(relative: str, number: int) -> str:
-    """``a/photo.jpg`` → ``a/photo (1).jpg``; number 0 leaves it as it is."""
-    if number == 0:
-        return relative
+    """``a/photo.jpg`` → ``a/photo (1).jpg``; number 0 adds nothing.
+
+    A name that is too long for a file system (255 bytes) loses the end of its stem.
+    """
     folder, name = os.path.split(relative)
-    stem, ext = os.path.splitext(name)
-    return os.path.join(folder, f"{stem} ({number}){ext}")
+    stem, ext = (name[: -len(_TEXT)], _TEXT) if name.endswith(_TEXT) else os.path.splitext(name)
+    tail = f" ({number}){ext}" if number else ext
+    while len(os.fsencode(stem + tail)) > _MOST and stem:
+        stem = stem[:-1]
+    return os.path.join(folder, stem + tail)
 
 
 def temporary(token: str) -> str:

@@ -34,6 +34,7 @@ from retouchd.recording import quarantine
 from retouchd.retry import Again, PauseLane, Quarantine, Resettle, after_failure
 
 Say = Callable[..., None]
+Step = Callable[[Job, LaneState], None]
 Forget = Callable[[str, list[str]], None]
 
 
@@ -86,19 +87,32 @@ class Pipeline:
             started += 1
         return started
 
+    def has_work(self) -> bool:
+        """Whether anything is under way or could be started now."""
+        return self.busy > 0 or self._next() is not None
+
     def _start_one(self) -> bool:
-        lanes = self._lanes.working(self._clock.local())
-        filing_lanes = [lane.name for lane in self._lanes if lane.ready and not lane.pause]
-        busy, now = self._flight.numbers(), self._clock.now()
-        longest = self._policy.longest
-        if job := self._ledger.interrupted(filing_lanes, busy, now, longest):
-            return self._launch(job, self._recover)
-        if job := self._ledger.to_file(filing_lanes, busy, now, longest):
-            return self._launch(job, self._file)
-        if job := self._ledger.due(lanes, busy, now, longest):
-            claimed = self._claim(job)
-            return claimed is None or self._launch(claimed, self._work)
-        return False
+        found = self._next()
+        if found is None:
+            return False
+        job, step = found
+        if step != self._work:
+            return self._launch(job, step)
+        claimed = self._claim(job)
+        return claimed is None or self._launch(claimed, step)
+
+    def _next(self) -> tuple[Job, Step] | None:
+        """The next job and what to do with it: old business before new."""
+        open_lanes = [lane.name for lane in self._lanes if lane.ready and not lane.pause]
+        working = self._lanes.working(self._clock.local())
+        busy, now, longest = self._flight.numbers(), self._clock.now(), self._policy.longest
+        if job := self._ledger.interrupted(open_lanes, busy, now, longest):
+            return job, self._recover
+        if job := self._ledger.to_file(open_lanes, busy, now, longest):
+            return job, self._file
+        if job := self._ledger.due(working, busy, now, longest):
+            return job, self._work
+        return None
 
     def _claim(self, job: Job) -> Job | None:
         """Commit the attempt before anything of the file is touched."""
@@ -121,7 +135,7 @@ class Pipeline:
             return None  # A person cancelled it in this very moment.
         return self._ledger.job(job.id)
 
-    def _launch(self, job: Job, step: Callable[[Job, LaneState], None]) -> bool:
+    def _launch(self, job: Job, step: Step) -> bool:
         lane = self._lanes.get(job.lane)
         if lane is None:
             return False
@@ -129,7 +143,7 @@ class Pipeline:
             self._flight.jobs[job.id] = self._threads.submit(self._guard, step, job, lane)
         return True
 
-    def _guard(self, step: Callable[[Job, LaneState], None], job: Job, lane: LaneState) -> None:
+    def _guard(self, step: Step, job: Job, lane: LaneState) -> None:
         try:
             self._settle_failure(step, job, lane)
         except (sqlite3.Error, LedgerUnusable) as error:
@@ -141,7 +155,7 @@ class Pipeline:
             self._wake()
 
     def _settle_failure(
-        self, step: Callable[[Job, LaneState], None], job: Job, lane: LaneState
+        self, step: Step, job: Job, lane: LaneState
     ) -> None:
         try:
             step(job, lane)

@@ -8,6 +8,7 @@ relative to the descriptor, which stays on the file system that was checked.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from retouchd.errors import RootLost, from_os_error
+from retouchd.renaming import rename_without_replacing
 
 MARKER = ".retouchd-root"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -78,6 +80,8 @@ def read_marker(fd: int, path: str) -> str | None:
         raise from_os_error(error, os.path.join(path, MARKER)) from None
     try:
         return os.read(marker, 200).decode(errors="replace").strip()
+    except OSError as error:
+        raise from_os_error(error, os.path.join(path, MARKER)) from None
     finally:
         os.close(marker)
 
@@ -93,13 +97,25 @@ def establish(lane: str, role: str, path: str) -> RootRef:
     except OSError as error:
         raise from_os_error(error, path) from None
     try:
-        marker = read_marker(fd, path) or _write_marker(fd, path)
+        found = read_marker(fd, path)
+        marker = found or _write_marker(fd, path, replace=found is not None)
         return RootRef(lane, role, path, marker)
     finally:
         os.close(fd)
 
 
-def _write_marker(fd: int, path: str) -> str:
+def sync_folder(fd: int) -> None:
+    """Make the names in the folder ``fd`` durable; some network file systems can't and say so."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+
+
+def _write_marker(fd: int, path: str, *, replace: bool) -> str:
+    """replace: an empty marker is there. Otherwise whoever writes first wins, because lanes may
+    share a folder and are set up at the same time."""
     marker = uuid.uuid4().hex
     # Written whole under another name first: a marker cut short would lose the lane.
     temporary = f".retouchd-{marker}.tmp"
@@ -109,8 +125,14 @@ def _write_marker(fd: int, path: str) -> str:
             file.write(marker.encode() + b"\n")
             file.flush()
             os.fsync(out)
-        os.rename(temporary, MARKER, src_dir_fd=fd, dst_dir_fd=fd)
-        os.fsync(fd)
+        if replace:
+            os.rename(temporary, MARKER, src_dir_fd=fd, dst_dir_fd=fd)
+        else:
+            rename_without_replacing(fd, temporary, fd, MARKER)
+        sync_folder(fd)
+    except FileExistsError:
+        os.unlink(temporary, dir_fd=fd)
+        return read_marker(fd, path) or _write_marker(fd, path, replace=True)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=fd)

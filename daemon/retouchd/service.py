@@ -12,7 +12,6 @@ from retouchd.clock import Clock
 from retouchd.config import Config
 from retouchd.errors import ConfigInvalid, RetouchdError
 from retouchd.job import State
-from retouchd.lanes import LaneState
 from retouchd.live import write_live
 from retouchd.machinery import Machinery, Say
 from retouchd.notify import Notifier
@@ -175,19 +174,12 @@ class Service:
 
     def _finished(self) -> bool:
         """For ``once``: nothing is under way and nothing can be done without waiting long."""
-        if self._parts.pipeline.busy or not self._watching.quiet():
+        if not self._watching.quiet() or self._parts.pipeline.has_work():
             return False
-        counts = self._parts.ledger.counts()
-        blocked = [lane for lane in self._parts.lanes if self._held(lane)]
-        if blocked:
+        if any(lane.pause for lane in self._parts.lanes):
             return self._watching.tried_again()
-        if counts[State.READY] or counts[State.RUNNING]:
-            return self._parts.only_foreign_jobs()
         due = self._parts.ledger.next_due_at()
         return due is None or due - self._clock.now() > _SHORT_WAIT
-
-    def _held(self, lane: LaneState) -> bool:
-        return lane.pause is not None or not lane.config.schedule.allows(self._clock.local())
 
     def _exit_code(self) -> int:
         if not self._once:

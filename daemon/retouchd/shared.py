@@ -6,8 +6,10 @@ The kernel frees it with the last process that holds it, so that no crash leaves
 from __future__ import annotations
 
 import fcntl
+import math
 import mmap
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 
 from retouchd.errors import Unexpected
 
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _KINDS = {"uint8", "uint16", "float32"}
+_DIMENSIONS = 4
+_LONGEST_SIDE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class SharedArray:
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def close(self) -> None:
         """Give the memory up; arrays that were mapped stay valid."""
@@ -43,14 +47,18 @@ class SharedArray:
 
 
 def from_wire(fd: int, wire: dict[str, Any]) -> SharedArray:
-    """Check what another process claims about the memory behind ``fd``.
+    """Check what another process claims about the memory behind ``fd``; raises Unexpected.
 
     The memory is sealed, so that its giver can't shrink it under our feet (SIGBUS).
     """
-    array = SharedArray(fd, tuple(int(side) for side in wire["shape"]), str(wire["dtype"]))
-    if array.dtype not in _KINDS or any(side < 0 for side in array.shape):
-        raise Unexpected(cause=f"shared memory of kind {array.dtype}")
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS & ~fcntl.F_SEAL_SEAL)
+    try:
+        array = SharedArray(fd, tuple(int(side) for side in wire["shape"]), str(wire["dtype"]))
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise Unexpected(cause=f"what came is not shared memory ({error})") from None
+    sane = len(array.shape) <= _DIMENSIONS and all(0 <= n <= _LONGEST_SIDE for n in array.shape)
+    if array.dtype not in _KINDS or not sane:
+        raise Unexpected(cause=f"shared memory of kind {array.dtype} and shape {array.shape}")
     if os.fstat(fd).st_size < array.nbytes:
         raise Unexpected(cause="shared memory is smaller than announced")
     return array
@@ -60,14 +68,31 @@ def allocate(shape: tuple[int, ...], dtype: str) -> tuple[SharedArray, NDArray[A
     """New shared memory, and the writable array in it."""
     fd = os.memfd_create("retouchd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     shared = SharedArray(fd, shape, dtype)
-    os.ftruncate(fd, max(shared.nbytes, 1))
-    return shared, attach(shared, writable=True)
+    try:
+        os.ftruncate(fd, max(shared.nbytes, 1))
+        return shared, attach(shared, writable=True)
+    except BaseException:
+        shared.close()
+        raise
 
 
 def put(array: NDArray[Any]) -> SharedArray:
     """A copy of ``array`` in shared memory."""
     shared, inside = allocate(array.shape, array.dtype.name)
     inside[...] = array
+    return shared
+
+
+def put_all(arrays: Iterable[NDArray[Any]]) -> list[SharedArray]:
+    """Copies in shared memory: of all of them or, when memory runs out, of none."""
+    shared: list[SharedArray] = []
+    try:
+        for array in arrays:
+            shared.append(put(array))
+    except BaseException:
+        for one in shared:
+            one.close()
+        raise
     return shared
 
 

@@ -37,19 +37,24 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 def receive(sock: socket.socket) -> tuple[Message, list[int]]:
     """Receive one message and the descriptors that came along.
 
-    Raises Closed, or TimeoutError under the socket's time-out.
+    Raises Closed (also where no message came that can be understood), or TimeoutError under the socket's time-out.
     """
     fds: list[int] = []
     try:
-        header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS)
+        header, fds, _, _ = socket.recv_fds(
+            sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
+        )
         header += _exactly(sock, _HEADER.size - len(header)) if header else b""
         if not header:
             raise Closed
         length, count = _HEADER.unpack(header)
         if length > _MAX_MESSAGE or count != len(fds):
             raise Closed
-        return json.loads(_exactly(sock, length)), fds
-    except (ConnectionResetError, ValueError):
+        message = json.loads(_exactly(sock, length))
+        if not isinstance(message, dict):
+            raise Closed
+        return message, fds
+    except (ConnectionResetError, ValueError, RecursionError):
         _close_all(fds)
         raise Closed from None
     except BaseException:

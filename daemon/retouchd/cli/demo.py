@@ -38,6 +38,8 @@ def demo(
         drop(pair, inbox)
     typer.echo(f"dropped {len(pairs)} photos with their masks into {inbox}")
     options = ["--model", model] if model else []
+    # These masks are drawn to the pixel; hand-drawn ones want the default of 10.
+    options += ["--set", "lanes.*.mask.dilate=2", "--set", "lanes.*.mask.feather=2"]
     command = [sys.executable, "-m", "retouchd", "once", "--root", str(root), *options]
     code = subprocess.run(command, check=False).returncode
     if code:

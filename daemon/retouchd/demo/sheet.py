@@ -46,13 +46,15 @@ def contact_sheet(rows: Sequence[Row]) -> Picture:
 
 
 def _tile(picture: Picture) -> Picture:
-    """The middle of the picture at the tile's shape."""
+    """The whole picture in the middle of a tile."""
     width, height = TILE
-    scale = max(width / picture.shape[1], height / picture.shape[0])
-    size = (max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale)))
+    scale = min(width / picture.shape[1], height / picture.shape[0])
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    top, left = (small.shape[0] - height) // 2, (small.shape[1] - width) // 2
-    return np.asarray(small[top : top + height, left : left + width], np.uint8)
+    tile = np.full((height, width, 3), _PAPER, np.uint8)
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    tile[top : top + size[1], left : left + size[0]] = small
+    return tile
 
 
 def _write(sheet: Picture, text: str, at: tuple[int, int]) -> None:

@@ -61,7 +61,7 @@ def encode(
     pixels, notes = _held(photo.pixels, kind)
     metadata, more = _fitting(metadata, kind, pixels)
     with codec(name):
-        data, last = _written(pixels, metadata, kind, quality)
+        data, last = _written_somehow(pixels, metadata, kind, quality)
     return Encoded(data, extension(kind), notes + more + last)
 
 
@@ -148,6 +148,25 @@ def _fit_segments(metadata: Metadata, notes: list[str]) -> tuple[Metadata, tuple
         iptc=fits(metadata.iptc, "IPTC captions are"),
     )
     return metadata, tuple(notes)
+
+
+def _written_somehow(
+    pixels: Pixels, metadata: Metadata, kind: str, quality: Quality
+) -> tuple[bytes, tuple[str, ...]]:
+    """Written with its metadata, or without what cameras and programs made of it.
+
+    A result must not be lost to an EXIF block that one more library can't read.
+    """
+    try:
+        return _written(pixels, metadata, kind, quality)
+    except MemoryError:
+        raise
+    except Exception:
+        bare = replace(metadata.stripped(), icc=None, chunks=())
+        if bare == metadata:
+            raise
+        data, notes = _written(pixels, bare, kind, quality)
+        return data, (*notes, "the metadata was damaged and is not kept")
 
 
 def _written(

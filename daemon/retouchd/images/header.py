@@ -29,7 +29,10 @@ class Header:
 
     @property
     def channels(self) -> int:
-        """Channels of the decoded picture: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA."""
+        """Channels of the decoded picture: 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA.
+
+        A BMP whose palette holds only grays has 3 here, and 1 when it is decoded.
+        """
         return (1 if self.mode == "gray" else 3) + int(self.has_alpha)
 
     @property

@@ -1,0 +1,240 @@
+"""The real command in real folders: drop, start, signal, look."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+FAST = ["--set", "scan.settle=200ms", "--set", "scan.answer_within=20s", "--set", "retry.first=200ms"]
+E2E_TIMEOUT = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.e2e)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(E2E_TIMEOUT))
+
+
+def texture(seed: int, height: int = 160, width: int = 220) -> np.ndarray:
+    """A smooth random photo, BGR."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+
+
+def blob(height: int = 160, width: int = 220) -> np.ndarray:
+    """A mask with one hole."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[60:90, 80:120] = 255
+    return mask
+
+
+class Spool:
+    """A root with its folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.inbox, self.outbox = root / "inbox", root / "outbox"
+        self.archive, self.failed = root / "archive", root / "failed"
+        self.inbox.mkdir(parents=True)
+        self.dropped: dict[str, str] = {}
+
+    def drop(self, name: str, data: np.ndarray | bytes) -> Path:
+        """Put one file into the inbox."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(data, bytes):
+            encoded, buffer = cv2.imencode(path.suffix, data)
+            assert encoded
+            data = buffer.tobytes()
+        path.write_bytes(data)
+        self.dropped[name] = hashlib.sha256(data).hexdigest()
+        return path
+
+    def drop_pair(self, stem: str, suffix: str = ".png", seed: int = 0) -> None:
+        """Put a photo and its mask into the inbox."""
+        self.drop(f"{stem}{suffix}", texture(seed))
+        self.drop(f"{stem}_mask.png", blob())
+
+    def command(self, *words: str, more: tuple[str, ...] = ()) -> list[str]:
+        return [sys.executable, "-m", "retouchd", *words, "--root", str(self.root), *more]
+
+    def retouchd(self, *words: str, fast: bool = False, timeout: float = 60) -> Any:
+        """Run one command to its end."""
+        more = tuple(FAST) if fast else ()
+        return subprocess.run(
+            self.command(*words, more=more),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def once(self, *more: str) -> Any:
+        return self.retouchd("once", *more, fast=True)
+
+    def status(self) -> dict[str, Any]:
+        done = self.retouchd("status", "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return json.loads(self.retouchd("jobs", "--json", "--limit", "-1").stdout)
+
+    def files(self, folder: Path) -> list[str]:
+        """Visible files below a folder, without the dated part of their paths."""
+        if not folder.exists():
+            return []
+        found = [p.relative_to(folder) for p in folder.rglob("*") if not p.is_dir()]
+        return sorted(str(p) for p in found if p.name != ".retouchd-root")
+
+    def undated(self, folder: Path) -> list[str]:
+        return sorted("/".join(Path(name).parts[1:]) for name in self.files(folder))
+
+    def digests(self, folder: Path) -> dict[str, str]:
+        """Content hashes by undated path."""
+        return {
+            "/".join(Path(name).parts[1:]): hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in self.files(folder)
+        }
+
+    def check_exactly_once(self, expected: dict[str, str]) -> None:
+        """Every pair: one output with the expected bytes, one row, originals archived whole."""
+        assert self.digests(self.outbox) == expected
+        assert self.files(self.inbox) == []
+        assert self.digests(self.archive) == self.dropped
+        done = Counter(job["name"] for job in self.jobs() if job["state"] == "done")
+        assert done == Counter({name: 1 for name in expected})
+        assert self.files(self.failed) == []
+
+
+class Running:
+    """`retouchd run` in the background, its log lines readable as they come."""
+
+    def __init__(self, spool: Spool, *more: str) -> None:
+        command = spool.command("run", more=(*FAST, "--set", "log.format=json", *more))
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.lines: list[dict[str, Any]] = []
+        self.raw: list[str] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            with self._news:
+                self.raw.append(line)
+                if line.startswith("{"):
+                    self.lines.append(json.loads(line))
+                self._news.notify_all()
+
+    def wait_for(self, event: str, count: int = 1, timeout: float = 40, **facts: Any) -> dict[str, Any]:
+        """Wait for the ``count``-th log line with that event."""
+
+        def matching() -> list[dict[str, Any]]:
+            return [
+                line
+                for line in self.lines
+                if line["event"] == event and facts.items() <= line.items()
+            ]
+
+        with self._news:
+            found = self._news.wait_for(
+                lambda: len(matching()) >= count or self.process.poll() is not None, timeout
+            )
+            got = matching()
+        assert found and len(got) >= count, f"no {event} {facts} in {''.join(self.raw)}"
+        return got[count - 1]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        self._reader.join(5)
+
+    def stop(self, timeout: float = 30) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "root")
+
+
+@pytest.fixture
+def start(spool: Spool) -> Iterator[Callable[..., Running]]:
+    """Starts `run` on the spool; whatever still runs is killed at the end."""
+    started: list[Running] = []
+
+    def begin(*more: str) -> Running:
+        started.append(Running(spool, *more))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        if running.process.poll() is None:
+            running.kill()
+        if running.process.stderr:
+            running.process.stderr.close()
+
+
+@pytest.fixture
+def undisturbed(tmp_path: Path) -> Callable[[Callable[[Spool], None]], dict[str, str]]:
+    """What an undisturbed run makes of the same drops: content hashes by name."""
+
+    def run(fill: Callable[[Spool], None]) -> dict[str, str]:
+        other = Spool(tmp_path / "undisturbed")
+        fill(other)
+        done = other.once()
+        assert done.returncode == 0, done.stderr
+        return other.digests(other.outbox)
+
+    return run
+
+
+def eventually(claim: Callable[[], bool], timeout: float = 30) -> bool:
+    """Whether a claim becomes true in time."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if claim():
+            return True
+        time.sleep(0.1)
+    return claim()
+
+
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., bool]:
+    return eventually
+
+
+@pytest.fixture
+def pictures() -> Any:
+    """texture(seed) and blob(): a photo and a mask."""
+
+    class Pictures:
+        texture = staticmethod(texture)
+        blob = staticmethod(blob)
+
+    return Pictures
+
+
+os.environ.setdefault("PYTHONPATH", str(Path(__file__).parents[2] / "daemon"))
