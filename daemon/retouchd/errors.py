@@ -49,7 +49,10 @@ class RetouchdError(Exception):
 
     def to_wire(self) -> Facts:
         """The error as plain JSON values."""
-        return {"error": type(self).__name__, "facts": {k: _plain(v) for k, v in self.facts.items()}}
+        return {
+            "error": type(self).__name__,
+            "facts": {k: _plain(v) for k, v in self.facts.items()},
+        }
 
 
 def from_wire(wire: Facts) -> RetouchdError:
@@ -126,6 +129,15 @@ class LedgerUnusable(StartError):
     """The ledger {path} can't be used: {cause}."""
 
     remedy = "{fix}"
+
+
+class CannotInstall(StartError):
+    """{path} can't be written: {cause}."""
+
+    remedy = (
+        "Run it as root (`sudo retouchd service install`), or write to another folder with "
+        "`--prefix DIR` and copy the files from there."
+    )
 
 
 class NoSuchJob(StartError):

@@ -38,6 +38,10 @@ def to_stat(found: os.stat_result) -> FileStat:
     return FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
+def _is_version(found: os.stat_result, expected: FileStat) -> bool:
+    return to_stat(found) == replace(expected, inode=expected.inode or found.st_ino)
+
+
 @contextmanager
 def parent(root: Root, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
     """The descriptor of the folder that holds ``relative``, and the last name.
@@ -93,7 +97,9 @@ def stat(root: Root, relative: str) -> FileStat | None:
 
 
 @contextmanager
-def open_drop(root: Root, relative: str, max_bytes: int) -> Iterator[tuple[int, FileStat]]:
+def open_drop(
+    root: Root, relative: str, max_bytes: int | None = None
+) -> Iterator[tuple[int, FileStat]]:
     """Open what a person dropped; yields the descriptor and the stat of the very file opened.
 
     Raises NotARegularFile, TooLarge, FileBusy (gone), IoTrouble (unreadable).
@@ -106,7 +112,8 @@ def open_drop(root: Root, relative: str, max_bytes: int) -> Iterator[tuple[int, 
         raise _cannot_open(error, shown) from None
     try:
         found = os.fstat(fd)
-        _check_plain(found, shown, max_bytes)
+        _check_plain(found, shown)
+        _check_size(found.st_size, shown, max_bytes)
         yield fd, to_stat(found)
     finally:
         os.close(fd)
@@ -122,33 +129,33 @@ def _cannot_open(error: OSError, shown: str) -> RetouchdError:
     return from_os_error(error, shown)
 
 
-def _check_plain(found: os.stat_result, shown: str, max_bytes: int) -> None:
+def _check_plain(found: os.stat_result, shown: str) -> None:
     if not modes.S_ISREG(found.st_mode):
         raise NotARegularFile(path=shown, cause="it is a folder, a pipe or a device")
     if found.st_nlink > 1:
         raise NotARegularFile(path=shown, cause="it is a hard link to a file elsewhere")
-    if found.st_size > max_bytes:
-        cause = f"{found.st_size} bytes, {max_bytes} are allowed"
+
+
+def _check_size(size: int, shown: str, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        cause = f"{size} bytes, {max_bytes} are allowed"
         raise TooLarge(path=shown, cause=cause, limit="limits.max_bytes")
 
 
 def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> bytes:
     """The whole content of the version ``expected``.
 
-    Raises FileBusy when the file is another version or changes while it is read.
+    Raises TooLarge, and FileBusy when the file is another version or changes while it is read.
     """
     shown = root.shown(relative)
-    with open_drop(root, relative, max_bytes) as (fd, before), trouble(root, relative):
+    with open_drop(root, relative) as (fd, before), trouble(root, relative):
         if before != expected:
             raise FileBusy(path=shown)
-        data = _read_all(fd, before.size)
+        _check_size(before.size, shown, max_bytes)
+        data = b"".join(_chunks(fd, before.size))
         if len(data) != before.size or to_stat(os.fstat(fd)) != before:
             raise FileBusy(path=shown)
     return data
-
-
-def _read_all(fd: int, size: int) -> bytes:
-    return b"".join(_chunks(fd, size))
 
 
 def _chunks(fd: int, size: int) -> Iterator[bytes]:
@@ -198,7 +205,7 @@ def copy_to_temporary(
     Raises FileBusy when the drop is another version than ``expected`` or changes meanwhile.
     """
     shown = source.shown(relative)
-    with open_drop(source, relative, expected.size) as (fd, before):
+    with open_drop(source, relative) as (fd, before):
         if before != expected:
             raise FileBusy(path=shown)
         try:
@@ -226,11 +233,12 @@ def _write_durably(
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o664, dir_fd=folder)
         try:
-            with os.fdopen(fd, "wb", buffering=0):
+            with os.fdopen(fd, "wb") as file:
                 wanted = hashlib.sha256()
                 for part in parts:
                     wanted.update(part)
-                    _write_all(fd, part)
+                    file.write(part)
+                file.flush()
                 if mtime_ns is not None:
                     os.utime(fd, ns=(mtime_ns, mtime_ns))
                 os.fsync(fd)
@@ -242,12 +250,6 @@ def _write_durably(
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=folder)
             raise
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view[: 16 * _CHUNK]) :]
 
 
 def publish(root: Root, temporary: str, final: str) -> FileStat | None:
@@ -276,7 +278,7 @@ def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not modes.S_ISREG(found.st_mode):
                 return False
-            if expected and to_stat(found) != _with_inode(expected, found.st_ino):
+            if expected and not _is_version(found, expected):
                 return False
             os.unlink(name, dir_fd=folder)
             sync_folder(folder)
@@ -285,10 +287,6 @@ def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return False
         raise from_os_error(error, root.shown(relative)) from None
-
-
-def _with_inode(expected: FileStat, inode: int) -> FileStat:
-    return expected if expected.inode else replace(expected, inode=inode)
 
 
 def remove_empty_folders(root: Root, relative: str) -> None:

@@ -21,9 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retouchd import wire
-from retouchd.errors import HandDied, ShareHung, from_wire
+from retouchd.errors import HandDied, ShareHung, Unexpected, from_wire
 from retouchd.shared import SharedArray
 from retouchd.shared import from_wire as array_from_wire
+
+_STOPPING = "the service is stopping"
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Several hands work at once; each keeps to one core, and to little address space."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ class _Hand:
 class Hands:
     """``size`` worker processes, started when first needed.
 
-    lanes: number of lanes; with more than one, each lane leaves a hand to every other lane.
+    lanes: number of lanes; no lane takes a second hand that another lane needs as its first.
     memory: address space per hand in bytes.
     """
 
     def __init__(self, size: int, lanes: int, memory: int) -> None:
         self.size = max(size, lanes + 1)
-        self._per_lane = self.size - (lanes - 1)
+        self._lanes = lanes
         self._memory = memory
         self._condition = threading.Condition()
         self._idle: list[_Hand] = []
@@ -81,10 +85,7 @@ class Hands:
             healthy = True
         finally:
             self._give_back(hand, call.lane, healthy)
-        if "error" in answer:
-            raise from_wire(answer)
-        arrays = [array_from_wire(fd, w) for fd, w in zip(fds, answer["arrays"], strict=True)]
-        return answer["result"], arrays
+        return _understand(answer, fds)
 
     def _exchange(self, hand: _Hand, call: Call) -> tuple[wire.Message, list[int]]:
         message = {
@@ -105,20 +106,33 @@ class Hands:
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._free_for(lane))
             if self._closed:
-                raise HandDied(path=lane, cause="the service is stopping")
+                raise HandDied(path=lane, cause=_STOPPING)
             self._busy[lane] += 1
-            if self._idle:
-                return self._idle.pop()
         try:
+            # One that died while it was idle must not be blamed on the next file.
+            while hand := self._next_idle():
+                if hand.process.poll() is None:
+                    return hand
+                self._abandon(hand)
             return self._starter.submit(self._start).result()
-        except BaseException:
+        except BaseException as error:
             with self._condition:
                 self._busy[lane] -= 1
                 self._condition.notify_all()
+            if self._closed:
+                raise HandDied(path=lane, cause=_STOPPING) from error
             raise
 
+    def _next_idle(self) -> _Hand | None:
+        with self._condition:
+            return self._idle.pop() if self._idle else None
+
     def _free_for(self, lane: str) -> bool:
-        return self._busy.total() < self.size and self._busy[lane] < self._per_lane
+        """Whether a hand stays free for every other lane that has none."""
+        free = self.size - self._busy.total()
+        others = sum(1 for name, count in self._busy.items() if count and name != lane)
+        kept = self._lanes - 1 - others if self._busy[lane] else 0
+        return free > max(0, kept)
 
     def _start(self) -> _Hand:
         ours, theirs = socket.socketpair()
@@ -130,14 +144,18 @@ class Hands:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env={**os.environ, **_ONE_THREAD},
             )
         hand = _Hand(process, ours)
         with self._condition:
             self._all.append(hand)
+        if self._closed:
+            self._abandon(hand)
+            raise HandDied(path="", cause=_STOPPING)
         return hand
 
     def _give_back(self, hand: _Hand, lane: str, healthy: bool) -> None:
-        if not healthy:
+        if not healthy or self._closed:
             self._abandon(hand)
         with self._condition:
             self._busy[lane] -= 1
@@ -171,16 +189,34 @@ class Hands:
         """Kill every hand; calls under way raise HandDied."""
         with self._condition:
             self._closed = True
-            hands, self._all, self._idle = self._all, [], []
+            hands, idle, self._idle = self._all, self._idle, []
             self._condition.notify_all()
+        for hand in idle:
+            self._abandon(hand)
         for hand in hands:
+            # Whoever waits for one at work sees its line end, and closes his own side.
             with contextlib.suppress(ProcessLookupError):
                 hand.process.kill()
         deadline = time.monotonic() + 1.0
-        for hand in hands:
+        for process in [hand.process for hand in hands] + self._abandoned:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                hand.process.wait(max(0.0, deadline - time.monotonic()))
+                process.wait(max(0.0, deadline - time.monotonic()))
         self._starter.shutdown(wait=False)
+
+
+def _understand(answer: wire.Message, fds: list[int]) -> tuple[dict[str, Any], list[SharedArray]]:
+    """The result and the arrays of an answer, which a hand that was taken over may have made up."""
+    try:
+        if "error" in answer:
+            raise from_wire(answer)
+        arrays = [array_from_wire(fd, w) for fd, w in zip(fds, answer["arrays"], strict=True)]
+        return dict(answer["result"]), arrays
+    except BaseException as error:
+        for fd in fds:
+            os.close(fd)
+        if isinstance(error, (KeyError, TypeError, ValueError)):
+            raise Unexpected(cause=f"a worker process answered nonsense ({error!r})") from None
+        raise
 
 
 def _cause_of_death(process: subprocess.Popen[bytes]) -> str:

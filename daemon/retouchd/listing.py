@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from retouchd.errors import from_os_error
@@ -31,18 +31,17 @@ def list_names(root: Root, ignore: Sequence[str], excluded: Sequence[str]) -> li
     Links to folders are not followed. A folder that vanishes meanwhile is skipped; any other
     trouble raises TransientError, because a partial listing would look like deleted files.
     """
-    return list(_walk(root, root.fd, "", MAX_DEPTH, ignore, frozenset(excluded)))
+    leave_out = frozenset(excluded)
+    return list(_walk(root, root.fd, "", lambda p: p in leave_out or bool(ignored_by(p, ignore))))
 
 
-def _walk(
-    root: Root, fd: int, prefix: str, depth: int, ignore: Sequence[str], excluded: frozenset[str]
-) -> Iterator[Found]:
+def _walk(root: Root, fd: int, prefix: str, skip: Callable[[str], bool]) -> Iterator[Found]:
     folders = []
     try:
         with os.scandir(fd) as entries:
             for entry in entries:
                 path = prefix + entry.name
-                if path in excluded or ignored_by(path, ignore):
+                if skip(path):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
@@ -50,12 +49,12 @@ def _walk(
                     yield Found(path, entry.inode(), entry.is_file(follow_symlinks=False))
     except OSError as error:
         raise from_os_error(error, root.shown(prefix)) from None
-    for name in folders if depth else ():
+    for name in folders if prefix.count("/") < MAX_DEPTH else ():
         deeper = _descend(root, fd, prefix, name)
         if deeper is None:
             continue
         try:
-            yield from _walk(root, deeper, f"{prefix}{name}/", depth - 1, ignore, excluded)
+            yield from _walk(root, deeper, f"{prefix}{name}/", skip)
         finally:
             os.close(deeper)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from retouchd import files
+from retouchd.errors import from_os_error
 from retouchd.job import FileStat
 from retouchd.naming import temporary
 from retouchd.renaming import rename_without_replacing
@@ -44,8 +45,7 @@ def move(
     """
     there = files.stat(source, src)
     if there is None or (
-        expected is not None
-        and (there.size, there.mtime_ns) != (expected.size, expected.mtime_ns)
+        expected is not None and (there.size, there.mtime_ns) != (expected.size, expected.mtime_ns)
     ):
         return _already(there, target, dst, expected)
     try:
@@ -60,7 +60,7 @@ def move(
         return _resume_copy(source, src, target, dst)
     except OSError as error:
         if error.errno != errno.EXDEV:
-            raise files.from_os_error(error, target.shown(dst)) from None
+            raise from_os_error(error, target.shown(dst)) from None
         if files.stat(target, dst):
             return _resume_copy(source, src, target, dst)
         return _copy(source, src, target, dst, there, token)

@@ -14,8 +14,8 @@ _NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 @functools.cache
 def _renameat2() -> Callable[..., int] | None:
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return function  # type: ignore[no-any-return]
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return found
 
 
 def rename_without_replacing(src_fd: int, src: str, dst_fd: int, dst: str) -> None:

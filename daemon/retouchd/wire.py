@@ -37,13 +37,11 @@ def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None
 def receive(sock: socket.socket) -> tuple[Message, list[int]]:
     """Receive one message and the descriptors that came along.
 
-    Raises Closed (also where no message came that can be understood), or TimeoutError under the socket's time-out.
+    Raises Closed (also for what can't be understood), or TimeoutError under the socket's time-out.
     """
     fds: list[int] = []
     try:
-        header, fds, _, _ = socket.recv_fds(
-            sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC
-        )
+        header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
         header += _exactly(sock, _HEADER.size - len(header)) if header else b""
         if not header:
             raise Closed

@@ -42,11 +42,15 @@ class Ledger(LedgerReader):
                 fix="Give the folder to the service user, or set `state` elsewhere.",
             ) from None
         super().__init__(path)
-        self._migrate()
+
+    def _bring_up_to_date(self, version: int) -> None:
+        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise self._unusable(f"it is damaged ({verdict})")
+        self._migrate(version)
         self.id: str = self._db.execute("SELECT id FROM ledger").fetchone()[0]
 
-    def _migrate(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _migrate(self, version: int) -> None:
         for number, script in enumerate(self._statements.migrations, start=1):
             if number <= version:
                 continue
@@ -71,11 +75,13 @@ class Ledger(LedgerReader):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
+                # Also after a COMMIT that failed: it can leave the transaction open, and the next
+                # one would then believe itself to be inside it.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _run(self, statement: str, /, **values: object) -> sqlite3.Cursor:
         with self.transaction() as db:
@@ -205,9 +211,7 @@ class Ledger(LedgerReader):
         with self.transaction():
             self._run("forget_kept", id=file.id)
             if place:
-                self._run(
-                    "original_gone", job=file.job, place=place, where=path_blob(file.path)
-                )
+                self._run("original_gone", job=file.job, place=place, where=path_blob(file.path))
 
     def release_kept(self, lane: str, role: str, path: str) -> None:
         """Take a file back from retention, because its job needs it again."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from retouchd.errors import LedgerHeld, LedgerUnusable
+
+
+_PAUSES = (0.02, 0.05, 0.1)
 
 
 class InstanceLock:
@@ -27,14 +31,24 @@ class InstanceLock:
                 cause=f"its folder can't be written ({error.strerror})",
                 fix="Create the folder and give it to the service user, or set `state` elsewhere.",
             ) from None
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._take():
             pid = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
-            raise LedgerHeld(pid=pid, path=ledger) from None
+            raise LedgerHeld(pid=pid, path=ledger)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _take(self) -> bool:
+        """More than one try, because ``holder`` takes the lock for a moment when it looks."""
+        for wait in (*_PAUSES, None):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if wait is not None:
+                    time.sleep(wait)
+            else:
+                return True
+        return False
 
     def release(self) -> None:
         """Let the next instance in."""

@@ -65,39 +65,54 @@ class LedgerReader:
         self.lock = threading.RLock()
         self._statements = load_statements()
         if not path.exists():
-            raise LedgerUnusable(
-                path=path,
-                cause="there is none yet",
-                fix="It is created by the first `retouchd run` or `retouchd once`.",
-            )
-        self._db = self._connect()
-        self._check_version()
-
-    def _connect(self) -> sqlite3.Connection:
+            raise self._none_yet("there is none yet")
         try:
-            db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
-            db.row_factory = sqlite3.Row
-            db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         except sqlite3.Error as error:
-            raise LedgerUnusable(
-                path=self.path,
-                cause=str(error),
-                fix="Check the rights on its folder. A damaged ledger can be moved away: "
-                "finished files stay where they are, and what lies in the inbox is done again.",
-            ) from None
-        return db
+            raise self._unusable(error) from None
+        try:
+            self._set_up()
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._unusable(error) from None
+            raise
 
-    def _check_version(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _set_up(self) -> None:
+        """Prepare the connection and the schema; raises sqlite3.Error or LedgerUnusable."""
+        self._db.row_factory = sqlite3.Row
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = self._version()
         if version > len(self._statements.migrations):
             raise LedgerUnusable(
                 path=self.path,
                 cause=f"it was written by a newer retouchd (schema {version})",
                 fix="Install that version again, or a newer one.",
             )
+        self._bring_up_to_date(version)
+
+    def _bring_up_to_date(self, version: int) -> None:
+        """What a reader may not do, it asks for."""
+        if version < len(self._statements.migrations):
+            raise self._none_yet("it was not set up by this version yet")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _none_yet(self, cause: str) -> LedgerUnusable:
+        fix = "That is done by the next `retouchd run` or `retouchd once`."
+        return LedgerUnusable(path=self.path, cause=cause, fix=fix)
+
+    def _unusable(self, error: sqlite3.Error | str) -> LedgerUnusable:
+        return LedgerUnusable(
+            path=self.path,
+            cause=str(error),
+            fix="Check the rights on its folder and the free space. A damaged ledger can be moved "
+            "away: finished files stay where they are, and what lies in the inbox is done again.",
+        )
 
     def close(self) -> None:
         """Let go of the file."""
@@ -112,28 +127,28 @@ class LedgerReader:
         rows = self._all(statement, **values)
         return rows[0] if rows else None
 
-    def _jobs(self, rows: list[sqlite3.Row]) -> list[Job]:
-        return [to_job(row, map(to_drop, self._all("drops_of", job=row["id"]))) for row in rows]
+    def _jobs(self, statement: str, /, **values: object) -> list[Job]:
+        """Jobs and their drops, of one moment."""
+        with self.snapshot():
+            rows = self._all(statement, **values)
+            return [to_job(row, map(to_drop, self._all("drops_of", job=row["id"]))) for row in rows]
 
     def job(self, job: int) -> Job | None:
         """One job."""
-        with self.lock:
-            found = self._jobs(self._all("job", job=job))
+        found = self._jobs("job", job=job)
         return found[0] if found else None
 
     def jobs(self, states: Collection[State], limit: int = -1) -> list[Job]:
         """Jobs in these states, newest first."""
-        with self.lock:
-            rows = self._all("jobs_in_states", states=json.dumps(list(states)), limit=limit)
-            return self._jobs(rows)
+        return self._jobs("jobs_in_states", states=json.dumps(list(states)), limit=limit)
 
     def running(self) -> list[Job]:
         """Jobs in the middle of an attempt."""
-        return self._jobs(self._all("running"))
+        return self._jobs("running")
 
     def live(self, lane: str) -> list[Job]:
         """Jobs of a lane that have something to do or whose originals still lie in its inbox."""
-        with self.lock:
+        with self.snapshot():
             drops = defaultdict(list)
             for row in self._all("live_drops_of_lane", lane=lane):
                 drops[row["job"]].append(to_drop(row))
@@ -142,11 +157,11 @@ class LedgerReader:
 
     def named(self, lane: str, path: str) -> list[Job]:
         """Jobs for which ``path`` (relative to the inbox) was dropped, newest first."""
-        return self._jobs(self._all("jobs_named", lane=lane, path=path_blob(path)))
+        return self._jobs("jobs_named", lane=lane, path=path_blob(path))
 
     def holding(self, lane: str, role: str, path: str) -> list[Job]:
         """Jobs whose output (role ``outbox``) or moved original lies at ``path``."""
-        return self._jobs(self._all("jobs_holding", lane=lane, role=role, path=path_blob(path)))
+        return self._jobs("jobs_holding", lane=lane, role=role, path=path_blob(path))
 
     def due(
         self, lanes: Collection[str], busy: Collection[int], now: float, longest: float
@@ -169,11 +184,9 @@ class LedgerReader:
     def _next(
         self, name: str, lanes: Collection[str], busy: Collection[int], **values: object
     ) -> Job | None:
-        with self.lock:
-            rows = self._all(
-                name, lanes=json.dumps(list(lanes)), busy=json.dumps(list(busy)), **values
-            )
-            found = self._jobs(rows)
+        found = self._jobs(
+            name, lanes=json.dumps(list(lanes)), busy=json.dumps(list(busy)), **values
+        )
         return found[0] if found else None
 
     def next_due_at(self) -> float | None:
@@ -183,7 +196,7 @@ class LedgerReader:
 
     def duplicate(self, key: str, job: int) -> Job | None:
         """A finished job that did the same work."""
-        found = self._jobs(self._all("duplicate", key=key, job=job))
+        found = self._jobs("duplicate", key=key, job=job)
         return found[0] if found else None
 
     def counts(self) -> dict[State, int]:
@@ -229,10 +242,14 @@ class LedgerReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several questions about one moment."""
+        """Several questions about one moment; inside a transaction they are part of it."""
         with self.lock:
+            if self._db.in_transaction:
+                yield
+                return
             self._db.execute("BEGIN")
             try:
                 yield
             finally:
-                self._db.execute("COMMIT")
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
