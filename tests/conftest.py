@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from retouchd.roots import Root, establish, open_root
+
+# A busy machine must not make a property look slow.
+settings.register_profile("retouchd", deadline=None)
+settings.load_profile("retouchd")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of sample data, which is not part of the repository."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -18,6 +26,18 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no sample data at {folder} (set RETOUCHD_SAMPLES)")
     return folder
+
+
+@pytest.fixture
+def make_root(tmp_path: Path) -> Iterator[Callable[..., Root]]:
+    """Set up and open roots: ``make_root("inbox")``, or ``make_root("archive", a_folder)``."""
+    with ExitStack() as stack:
+
+        def make(role: str = "inbox", path: Path | None = None) -> Root:
+            ref = establish("lane", role, str(path or tmp_path / role))
+            return stack.enter_context(open_root(ref))
+
+        yield make
 
 
 @pytest.fixture

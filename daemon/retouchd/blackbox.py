@@ -1,9 +1,9 @@
 """What was on the device when the process died, and whether it died of it.
 
-The notes lie in a memory-mapped file: writing them costs no system call, and the kernel keeps
-them when the process is killed. After a restart they say which jobs were on the device; together
-with a fault trace or the kernel's out-of-memory counter that is evidence. A ``kill -9`` or a power
-cut leaves no evidence, and nobody is blamed.
+The kernel keeps what was written when the process is killed; no sync is needed for that. After a
+restart the notes say which jobs were on the device; together with a fault trace or the kernel's
+out-of-memory counter that is evidence. A ``kill -9`` or a power cut leaves no evidence, and nobody
+is blamed.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
-import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_SIZE = 65536
+from retouchd.ledger.trouble import unusable
+
+_SIZE = 1 << 20
+_LEAST = 4000
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,21 @@ class BlackBox:
     def __init__(self, folder: Path) -> None:
         trace = folder / "fault.log"
         self._boot = _boot_id()
-        fd = os.open(folder / "blackbox", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            os.ftruncate(fd, _SIZE)
-            self._memory = mmap.mmap(fd, _SIZE)
-        finally:
-            os.close(fd)
-        self.verdict = self._judge(trace)
-        self._trace = open(trace, "w", encoding="utf-8")  # noqa: SIM115 (faulthandler keeps it)
+            self._fd = os.open(folder / "blackbox", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self.verdict = self._judge(trace)
+            self._trace = open(trace, "w", encoding="utf-8")  # noqa: SIM115 (faulthandler keeps it)
+        except OSError as error:
+            fix = "Give the folder to the service user, or set `state` elsewhere."
+            raise unusable(folder, error, fix) from None
         faulthandler.enable(self._trace)
         self.on_device(())
 
     def _judge(self, trace: Path) -> Verdict:
         notes = self._read()
-        jobs = frozenset(int(job) for job in notes.get("jobs", []))
+        listed = notes.get("jobs")
+        numbers = listed if isinstance(listed, list) else []
+        jobs = frozenset(job for job in numbers if isinstance(job, int))
         text = ""
         with contextlib.suppress(OSError):
             text = trace.read_text(encoding="utf-8", errors="replace")
@@ -59,9 +62,8 @@ class BlackBox:
         return Verdict(jobs, None)
 
     def _read(self) -> dict[str, Any]:
-        length = int.from_bytes(self._memory[:4], "big")
         try:
-            found = json.loads(self._memory[4 : 4 + length].decode()) if length else {}
+            found = json.loads(os.pread(self._fd, _SIZE, 0).decode())
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -69,18 +71,20 @@ class BlackBox:
     def on_device(self, jobs: tuple[int, ...]) -> None:
         """Note which jobs are on the device now."""
         notes = {"boot": self._boot, "oom_kills": oom_kills(), "jobs": sorted(set(jobs))}
-        data = json.dumps(notes).encode()[: _SIZE - 4]
-        # Length zero while the text changes, so that a half-written note reads as none.
-        self._memory[:4] = bytes(4)
-        self._memory[4 : 4 + len(data)] = data
-        self._memory[:4] = len(data).to_bytes(4, "big")
+        # Padded, so that nothing of a longer note stays behind it. Not through a memory map: on
+        # a full disk that would end the process (SIGBUS), and here it only costs the note.
+        data = json.dumps(notes).encode().ljust(_LEAST)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, data, 0)
+            os.ftruncate(self._fd, len(data))
 
     def close(self) -> None:
         """The run ended as it should."""
         self.on_device(())
         faulthandler.disable()
         self._trace.close()
-        self._memory.close()
+        os.close(self._fd)
+        self._fd = -1
 
 
 def _boot_id() -> str:

@@ -72,5 +72,5 @@ class Engine(Protocol):
     def last_beat(self) -> float:
         """Monotonic time of the last sign of progress; now, while there is nothing to do."""
 
-    def close(self) -> None:
+    def close(self, timeout: float | None = None) -> None:
         """Stop taking requests, fail the queued ones with EngineTrouble and free the device."""

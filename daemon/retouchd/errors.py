@@ -131,6 +131,17 @@ class LedgerUnusable(StartError):
     remedy = "{fix}"
 
 
+class LedgerStuck(LedgerUnusable):
+    """The ledger {path} can't be written at the moment: {cause}."""
+
+    exit_code = 75
+    remedy = "Free some space on its disk, or mend the disk, and start again; systemd does so."
+
+
+class LedgerNotYet(LedgerUnusable):
+    """The ledger {path} can't be used: {cause}."""
+
+
 class CannotInstall(StartError):
     """{path} can't be written: {cause}."""
 
@@ -281,6 +292,10 @@ class NotARegularFile(PermanentError):
     """{path} is not a plain file: {cause}."""
 
     remedy = "Drop a copy of the file itself; links and special files are never followed."
+
+
+class LinkedElsewhere(NotARegularFile):
+    """{path} has another name, too: it is a hard link to a file elsewhere."""
 
 
 class MaskSizeWrong(PermanentError):

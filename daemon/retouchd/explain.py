@@ -98,7 +98,8 @@ def _next(facts: Facts, job: Job) -> list[str]:
         case State.PUBLISHED:
             return [f"The output is {_output(facts, job)}; its originals are being filed away."]
         case State.DONE:
-            return [f"The output is {_output(facts, job)}.", *_originals(facts, job)]
+            notes = [f"Note: {note}." for note in job.remarks]
+            return [f"The output is {_output(facts, job)}.", *notes, *_originals(facts, job)]
         case State.FAILED:
             at = _clock(job.next_attempt_at)
             return [f"{job.error}", f"It will be tried again at {at} (attempt {job.attempts + 1})."]

@@ -1,8 +1,4 @@
-"""Reading and writing below an open root: symlink-safe, atomic and durable.
-
-Every path is relative to a root's descriptor and is walked component by component without
-following links, so that nothing in a drop folder can lead out of it.
-"""
+"""Reading and writing below an open root: symlink-safe, atomic and durable."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ from dataclasses import replace
 from retouchd.errors import (
     FileBusy,
     IoTrouble,
+    LinkedElsewhere,
     NotARegularFile,
     OutputWrong,
     RetouchdError,
@@ -27,62 +24,15 @@ from retouchd.errors import (
 from retouchd.job import FileStat
 from retouchd.renaming import rename_without_replacing
 from retouchd.roots import Root, sync_folder
+from retouchd.walking import parent, trouble
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
 def to_stat(found: os.stat_result) -> FileStat:
-    """What identifies this version of the file."""
+    """What identifies a version."""
     return FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def _is_version(found: os.stat_result, expected: FileStat) -> bool:
-    return to_stat(found) == replace(expected, inode=expected.inode or found.st_ino)
-
-
-@contextmanager
-def parent(root: Root, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
-    """The descriptor of the folder that holds ``relative``, and the last name.
-
-    create: make missing folders, durably. Raises OSError.
-    """
-    *folders, name = relative.split("/")
-    if not name or any(part in ("", ".", "..") for part in [*folders, name]):
-        raise OSError(errno.EINVAL, "not a path below the root")
-    fd = os.dup(root.fd)
-    try:
-        for folder in folders:
-            fd = _step(fd, folder, create)
-        yield fd, name
-    finally:
-        os.close(fd)
-
-
-def _step(fd: int, folder: str, create: bool) -> int:
-    """Descend from ``fd`` (which is closed) into ``folder``."""
-    try:
-        if create:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(folder, 0o2775, dir_fd=fd)
-                sync_folder(fd)
-        deeper = os.open(folder, _WALK, dir_fd=fd)
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            error = OSError(errno.ENOTDIR, f"{folder} is a link or a file, not a folder")
-        raise error from None
-    os.close(fd)
-    return deeper
-
-
-@contextmanager
-def trouble(root: Root, relative: str) -> Iterator[None]:
-    """Turn OSError into the error that it means for ``relative``."""
-    try:
-        yield
-    except OSError as error:
-        raise from_os_error(error, root.shown(relative)) from None
 
 
 def stat(root: Root, relative: str) -> FileStat | None:
@@ -112,8 +62,7 @@ def open_drop(
         raise _cannot_open(error, shown) from None
     try:
         found = os.fstat(fd)
-        _check_plain(found, shown)
-        _check_size(found.st_size, shown, max_bytes)
+        _check(found, shown, max_bytes)
         yield fd, to_stat(found)
     finally:
         os.close(fd)
@@ -129,16 +78,13 @@ def _cannot_open(error: OSError, shown: str) -> RetouchdError:
     return from_os_error(error, shown)
 
 
-def _check_plain(found: os.stat_result, shown: str) -> None:
+def _check(found: os.stat_result, shown: str, max_bytes: int | None) -> None:
     if not modes.S_ISREG(found.st_mode):
         raise NotARegularFile(path=shown, cause="it is a folder, a pipe or a device")
     if found.st_nlink > 1:
-        raise NotARegularFile(path=shown, cause="it is a hard link to a file elsewhere")
-
-
-def _check_size(size: int, shown: str, max_bytes: int | None) -> None:
-    if max_bytes is not None and size > max_bytes:
-        cause = f"{size} bytes, {max_bytes} are allowed"
+        raise LinkedElsewhere(path=shown)
+    if max_bytes is not None and found.st_size > max_bytes:
+        cause = f"{found.st_size} bytes, {max_bytes} are allowed"
         raise TooLarge(path=shown, cause=cause, limit="limits.max_bytes")
 
 
@@ -151,7 +97,7 @@ def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> 
     with open_drop(root, relative) as (fd, before), trouble(root, relative):
         if before != expected:
             raise FileBusy(path=shown)
-        _check_size(before.size, shown, max_bytes)
+        _check(os.fstat(fd), shown, max_bytes)
         data = b"".join(_chunks(fd, before.size))
         if len(data) != before.size or to_stat(os.fstat(fd)) != before:
             raise FileBusy(path=shown)
@@ -169,10 +115,13 @@ def _chunks(fd: int, size: int) -> Iterator[bytes]:
 def sha256_at(folder: int, name: str) -> str:
     """The content hash of a plain file; raises OSError."""
     fd = os.open(name, _READ, dir_fd=folder)
-    with os.fdopen(fd, "rb", buffering=0) as file:
+    try:
         if not modes.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.ELOOP, "not a plain file")
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        with os.fdopen(os.dup(fd), "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    finally:
+        os.close(fd)
 
 
 def sha256(root: Root, relative: str) -> str | None:
@@ -259,12 +208,18 @@ def publish(root: Root, temporary: str, final: str) -> FileStat | None:
     """
     with trouble(root, final), parent(root, final, create=True) as (folder, name):
         with parent(root, temporary) as (source, hidden):
+            # Before the rename: whoever waits for outputs may take it away at once.
+            found = os.stat(hidden, dir_fd=source, follow_symlinks=False)
             try:
                 rename_without_replacing(source, hidden, folder, name)
             except FileExistsError:
-                return None
+                taken = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if not os.path.samestat(found, taken):
+                    return None
+                # Our own hard link: the server's answer to it got lost, and it was asked again.
+                os.unlink(hidden, dir_fd=source)
             sync_folder(folder)
-        return to_stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return to_stat(found)
 
 
 def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
@@ -276,9 +231,8 @@ def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
     try:
         with parent(root, relative) as (folder, name):
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if not modes.S_ISREG(found.st_mode):
-                return False
-            if expected and not _is_version(found, expected):
+            wanted = expected and replace(expected, inode=expected.inode or found.st_ino)
+            if not modes.S_ISREG(found.st_mode) or (wanted and wanted != to_stat(found)):
                 return False
             os.unlink(name, dir_fd=folder)
             sync_folder(folder)

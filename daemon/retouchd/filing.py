@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,10 +18,23 @@ from retouchd.tasks.values import stat_of, stat_to_wire
 
 
 class Filing:
-    """Moves what the ledger says is to be moved. within: seconds a share may take to answer."""
+    """Moves what the ledger says is to be moved.
 
-    def __init__(self, ledger: Ledger, hands: Hands, clock: Clock, within: float) -> None:
+    within: seconds a share may take to answer. replaced: called with a lane's name and files that
+    a person replaced before they could be moved: new drops.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        hands: Hands,
+        clock: Clock,
+        within: float,
+        *,
+        replaced: Callable[[str, list[str]], None] = lambda lane, paths: None,
+    ) -> None:
         self._ledger, self._hands, self._clock, self._within = ledger, hands, clock, within
+        self._replaced = replaced
 
     def file(self, job: Job, lane: LaneState) -> State:
         """Move the originals of a published or quarantined job; returns its final state.
@@ -34,6 +48,8 @@ class Filing:
         if job.state is State.PUBLISHED:
             self._ledger.change(job.id, State.DONE, now=self._clock.now())
             return State.DONE
+        if job.state is not State.QUARANTINED:
+            return job.state  # A person was quick to ask for another try.
         if job.error_file is None:
             self._explain(job, lane)
         return State.QUARANTINED
@@ -94,6 +110,8 @@ class Filing:
                 self._keep(job, place.value, where, stat)
             else:
                 self._ledger.moved(drop.id, Place.GONE, drop.where)
+        if answer["outcome"] == Outcome.REPLACED and drop.place is Place.INBOX:
+            self._replaced(job.lane, [drop.path])
 
     def _keep(self, job: Job, role: str, path: str, stat: FileStat) -> None:
         self._ledger.keep(

@@ -6,6 +6,7 @@ must survive is in the ledger.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -33,6 +34,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    _offer_itself()
     _one_thread()
     with socket.socket(fileno=fd) as sock:
         serve(sock)
@@ -42,6 +44,12 @@ def _die_with(service: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != service:
         sys.exit(1)
+
+
+def _offer_itself() -> None:
+    """When memory ends, the kernel shall take a hand and not the service."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
 
 
 def _one_thread() -> None:

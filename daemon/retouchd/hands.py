@@ -21,11 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retouchd import wire
-from retouchd.errors import HandDied, ShareHung, Unexpected, from_wire
+from retouchd.errors import HandDied, IoTrouble, RootLost, ShareHung, Unexpected, from_wire
 from retouchd.shared import SharedArray
 from retouchd.shared import from_wire as array_from_wire
 
 _STOPPING = "the service is stopping"
+_DYING = 1.0
+"""Seconds in which a killed process is gone, unless it hangs in the kernel."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Several hands work at once; each keeps to one core, and to little address space."""
 
@@ -36,6 +38,7 @@ class Call:
 
     lane: whose share it touches; a lane that hangs can't take the last hand from the others.
     subject: the file or folder it is about, for messages. within: seconds until it counts as hung.
+    long: it may take all that time although nothing hangs; such tasks leave a hand to the others.
     """
 
     task: str
@@ -44,12 +47,21 @@ class Call:
     within: float
     arguments: dict[str, Any] = field(default_factory=dict)
     arrays: Sequence[SharedArray] = ()
+    long: bool = False
 
 
 @dataclass
 class _Hand:
     process: subprocess.Popen[bytes]
     sock: socket.socket
+    memory: int
+
+
+@dataclass(frozen=True)
+class _Abandoned:
+    process: subprocess.Popen[bytes]
+    lane: str
+    at: float
 
 
 class Hands:
@@ -71,21 +83,33 @@ class Hands:
         # A child dies with the *thread* that started it (PR_SET_PDEATHSIG), so one thread that
         # lives as long as the pool starts them all.
         self._starter = ThreadPoolExecutor(1, "hand-starter")
-        self._abandoned: list[subprocess.Popen[bytes]] = []
+        self._abandoned: list[_Abandoned] = []
+
+    def adapt(self, size: int, lanes: int, memory: int) -> None:
+        """Take the sizes of another configuration; hands at work end with the old ones."""
+        with self._condition:
+            self.size, self._lanes, self._memory = max(size, lanes + 1), lanes, memory
+            self._condition.notify_all()
 
     def call(self, call: Call) -> tuple[dict[str, Any], list[SharedArray]]:
         """Have a task done and wait for it; returns its result and its arrays (to be closed).
 
-        Raises what the task raised, ShareHung after the deadline, or HandDied.
+        Raises what the task raised, ShareHung after the deadline (at once while as many hands hang
+        in this lane as there are hands at all), or HandDied.
         """
-        hand = self._take(call.lane)
+        hand = self._take(call)
         healthy = False
         try:
             answer, fds = self._exchange(hand, call)
             healthy = True
         finally:
             self._give_back(hand, call.lane, healthy)
-        return _understand(answer, fds)
+        try:
+            return _understand(answer, fds)
+        except RootLost as error:
+            # Who met it knew only a path.
+            error.facts["lane"] = call.lane
+            raise
 
     def _exchange(self, hand: _Hand, call: Call) -> tuple[wire.Message, list[int]]:
         message = {
@@ -102,18 +126,22 @@ class Hands:
         except wire.Closed:
             raise HandDied(path=call.subject, cause=_cause_of_death(hand.process)) from None
 
-    def _take(self, lane: str) -> _Hand:
+    def _take(self, call: Call) -> _Hand:
+        lane = call.lane
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._free_for(lane))
+            self._condition.wait_for(lambda: self._closed or self._free_for(lane, call.long))
             if self._closed:
                 raise HandDied(path=lane, cause=_STOPPING)
+            if self._undead(lane) >= self.size:
+                # More of them would fill the memory until the share is back.
+                raise ShareHung(path=call.subject, seconds=f"{call.within:g}")
             self._busy[lane] += 1
         try:
             # One that died while it was idle must not be blamed on the next file.
             while hand := self._next_idle():
-                if hand.process.poll() is None:
+                if hand.process.poll() is None and hand.memory == self._memory:
                     return hand
-                self._abandon(hand)
+                self._abandon(hand, lane)
             return self._starter.submit(self._start).result()
         except BaseException as error:
             with self._condition:
@@ -121,15 +149,19 @@ class Hands:
                 self._condition.notify_all()
             if self._closed:
                 raise HandDied(path=lane, cause=_STOPPING) from error
+            if isinstance(error, OSError):
+                cause = f"no worker process can be started ({error})"
+                raise IoTrouble(path=call.subject, cause=cause) from error
             raise
 
     def _next_idle(self) -> _Hand | None:
         with self._condition:
             return self._idle.pop() if self._idle else None
 
-    def _free_for(self, lane: str) -> bool:
-        """Whether a hand stays free for every other lane that has none."""
-        free = self.size - self._busy.total()
+    def _free_for(self, lane: str, long: bool) -> bool:
+        """Whether a hand stays free for every other lane that has none, and one for what is quick
+        where the task is not."""
+        free = self.size - self._busy.total() - long
         others = sum(1 for name, count in self._busy.items() if count and name != lane)
         kept = self._lanes - 1 - others if self._busy[lane] else 0
         return free > max(0, kept)
@@ -146,38 +178,47 @@ class Hands:
                 start_new_session=True,
                 env={**os.environ, **_ONE_THREAD},
             )
-        hand = _Hand(process, ours)
+        hand = _Hand(process, ours, self._memory)
         with self._condition:
             self._all.append(hand)
         if self._closed:
-            self._abandon(hand)
+            self._abandon(hand, "")
             raise HandDied(path="", cause=_STOPPING)
         return hand
 
     def _give_back(self, hand: _Hand, lane: str, healthy: bool) -> None:
         if not healthy or self._closed:
-            self._abandon(hand)
+            self._abandon(hand, lane)
         with self._condition:
             self._busy[lane] -= 1
             if healthy and not self._closed:
                 self._idle.append(hand)
             self._condition.notify_all()
 
-    def _abandon(self, hand: _Hand) -> None:
+    def _abandon(self, hand: _Hand, lane: str) -> None:
         """Kill a hand without waiting: one that hangs in the kernel dies when it can."""
         with contextlib.suppress(ProcessLookupError):
             hand.process.kill()
         hand.sock.close()
         with self._condition:
             self._all = [other for other in self._all if other is not hand]
-            self._abandoned = [p for p in self._abandoned if p.poll() is None]
-            self._abandoned.append(hand.process)
+            self._bury()
+            self._abandoned.append(_Abandoned(hand.process, lane, time.monotonic()))
+
+    def _bury(self) -> None:
+        self._abandoned = [one for one in self._abandoned if one.process.poll() is None]
+
+    def _undead(self, lane: str) -> int:
+        """Hands of a lane that were killed and don't die, because the share holds them."""
+        self._bury()
+        since = time.monotonic() - _DYING
+        return sum(1 for one in self._abandoned if one.lane == lane and one.at < since)
 
     @property
     def hung(self) -> int:
         """Hands that were killed and can't die yet."""
         with self._condition:
-            self._abandoned = [p for p in self._abandoned if p.poll() is None]
+            self._bury()
             return len(self._abandoned)
 
     def pids(self) -> list[int]:
@@ -192,13 +233,17 @@ class Hands:
             hands, idle, self._idle = self._all, self._idle, []
             self._condition.notify_all()
         for hand in idle:
-            self._abandon(hand)
+            self._abandon(hand, "")
         for hand in hands:
-            # Whoever waits for one at work sees its line end, and closes his own side.
             with contextlib.suppress(ProcessLookupError):
                 hand.process.kill()
+            # Whoever waits for one at work sees its line end, and closes his own side. A hand that
+            # hangs in the kernel would keep the other side open, so the line is cut here.
+            with contextlib.suppress(OSError):
+                hand.sock.shutdown(socket.SHUT_RDWR)
         deadline = time.monotonic() + 1.0
-        for process in [hand.process for hand in hands] + self._abandoned:
+        abandoned = [one.process for one in self._abandoned]
+        for process in [hand.process for hand in hands] + abandoned:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         self._starter.shutdown(wait=False)

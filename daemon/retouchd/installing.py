@@ -107,7 +107,7 @@ def plan_install(
     config_path, executable: absolute, as the service will see them. Raises ConfigInvalid.
     """
     _check_names(config_path, executable, user)
-    _check_printable(config)
+    _check_printable(config, executable, config_path)
     command = (str(executable), "run", "--config", str(config_path))
     reads = (*surroundings.reads, config_path)
     around = surroundings
@@ -128,6 +128,12 @@ def _check_names(config_path: Path, executable: Path, user: str) -> None:
                 cause=f"{str(path)!r} is not an absolute path",
                 fix="Give the whole path, like /etc/retouchd/config.yaml.",
             )
+    if set(str(executable)) & set("'\"\\"):
+        raise ConfigInvalid(
+            where="the program",
+            cause=f"systemd starts nothing with quotes or backslashes in its path ({executable})",
+            fix="Install retouchd in another folder, like /opt/retouchd.",
+        )
     if not _USER_NAME.fullmatch(user):
         raise ConfigInvalid(
             where="--user",
@@ -136,9 +142,9 @@ def _check_names(config_path: Path, executable: Path, user: str) -> None:
         )
 
 
-def _check_printable(config: Config) -> None:
+def _check_printable(config: Config, *others: Path) -> None:
     """A line break in a folder's name would be a line of its own in the unit."""
-    for path in (*writable(config), config.models_folder):
+    for path in (*writable(config), config.state, *others):
         if not str(path).isprintable():
             raise ConfigInvalid(
                 where=str(path),

@@ -14,30 +14,20 @@ from typing import Any
 
 from retouchd.clock import Clock
 from retouchd.config import Scan
-from retouchd.errors import (
-    EnvironmentTrouble,
-    FileBusy,
-    PermanentError,
-    RetouchdError,
-    ShareHung,
-    TransientError,
-    Truncated,
-)
+from retouchd.errors import EnvironmentTrouble, TransientError
+from retouchd.grounds import Grounds
 from retouchd.hands import Call, Hands
-from retouchd.job import FileStat, Job, Place, State
-from retouchd.lanes import ROLES, LaneState
-from retouchd.ledger import Ledger, RootRow
+from retouchd.inbox import OPEN, UNDER_WAY, Inbox, owners
+from retouchd.job import Job
+from retouchd.lanes import LaneState
+from retouchd.ledger import Ledger
 from retouchd.listing import Found
-from retouchd.mounts import mount_of, read_mounts
+from retouchd.mounts import Mount, mount_of, read_mounts
 from retouchd.pairing import Candidate, decide
-from retouchd.presence import Presence
 from retouchd.reconcile import reconcile
 from retouchd.recording import record
-from retouchd.roots import RootRef
-from retouchd.tasks.values import stat_of
 
 _AGAIN = 5.0
-_BATCH = 2000
 
 
 @dataclass
@@ -67,9 +57,9 @@ class Intake(threading.Thread):
         ledger: Ledger,
         hands: Hands,
         scan: Scan,
+        *,
         clock: Clock,
         say: Say,
-        *,
         patience: float,
         excluded: tuple[str, ...] = (),
         wake_pipeline: Callable[[], None] = lambda: None,
@@ -77,10 +67,13 @@ class Intake(threading.Thread):
         super().__init__(name=f"intake-{lane.name}", daemon=True)
         self._lane, self._ledger, self._hands = lane, ledger, hands
         self._scan, self._clock, self._say = scan, clock, say
-        self._patience, self._excluded = patience, list(excluded)
-        self._presence = Presence()
         self._wakes = _Wakes()
-        self._seeded = False
+        self._grounds = Grounds(lane, ledger, self._call)
+        self._inbox = Inbox(
+            lane, self._call, scan, clock, say, patience=patience, excluded=excluded
+        )
+        self._presence = self._inbox.presence
+        self._mount: Mount | None = None
         self.on_ready: Callable[[LaneState], None] = lambda lane: None
         self._wake_pipeline = wake_pipeline
         self.failures = 0
@@ -109,12 +102,15 @@ class Intake(threading.Thread):
     def run(self) -> None:
         """Visit the inbox until stopped."""
         while not self._wakes.stopping:
-            began = self._clock.monotonic()
-            self.beat = began
-            wait = self._visit()
-            took = self._clock.monotonic() - began
-            # A huge inbox is not listed again before five times the time that it took.
-            self._sleep(wait, at_least=max(0.1, 5 * took))
+            self._inbox.took = 0.0
+            try:
+                wait, at_least = self._visit()
+            except Exception as error:
+                # Nothing may end this thread: a lane that nobody watches looks like a quiet one.
+                self._trouble("error", f"{type(error).__name__}: {error}")
+                self.failures += 1
+                wait = at_least = _AGAIN
+            self._sleep(wait, at_least)
 
     def _sleep(self, wait: float, at_least: float) -> None:
         condition = self._wakes.condition
@@ -124,193 +120,102 @@ class Intake(threading.Thread):
                 lambda: self._wakes.stopping or self._wakes.dirty, max(0.0, wait - at_least)
             )
 
-    def _visit(self) -> float:
-        """One round; returns the seconds until the next is due."""
+    def _visit(self) -> tuple[float, float]:
+        """One round; returns the seconds until the next is due, and the least to wait."""
+        self.beat = self._clock.monotonic()
+        pause = self._lane.pause
+        if pause and (left := pause.left(self._clock.now())):
+            return left, left
         try:
-            if not self._lane.ready:
-                self._set_up()
-            elif self._lane.pause:
-                self._probe()
+            self._make_ready()
             wait = self._round()
             self.failures = 0
-            return wait
         except EnvironmentTrouble as error:
             self._pause(error)
         except (TransientError, sqlite3.Error) as error:
-            self._say("intake trouble", lane=self._lane.name, cause=str(error), level="warning")
+            self._trouble("warning", str(error))
+        else:
+            # A huge inbox is not listed again before five times the time that it took.
+            return wait, max(0.1, 5 * self._inbox.took)
         self.failures += 1
+        return _AGAIN, _AGAIN
+
+    def _trouble(self, level: str, cause: str) -> None:
         self._presence.forget_moving()
-        return _AGAIN
+        self._say("intake trouble", level=level, lane=self._lane.name, cause=cause)
 
     def _pause(self, error: EnvironmentTrouble) -> None:
         self.idle = False
-        if self._lane.pause_for(error, self._clock.now()):
-            self._say(
-                "lane paused", lane=self._lane.name, reason=error.message, level="warning"
-            )
+        self._presence.forget_moving()
+        if self._lane.pause_for(error, self._clock.now(), seen=True):
+            self._say("lane paused", lane=self._lane.name, reason=error.message, level="warning")
 
     def _call(self, task: str, subject: str, **arguments: Any) -> dict[str, Any]:
+        self.beat = self._clock.monotonic()
         call = Call(task, self._lane.name, subject, self._scan.answer_within, arguments)
         result, _ = self._hands.call(call)
         return result
 
-    def _set_up(self) -> None:
-        """Make or check the lane's folders."""
-        roots = {}
-        for role in ROLES:
-            path = str(self._lane.config.folders[role])
-            row = self._ledger.root(self._lane.name, role)
-            known = row if row and row.path == path else None
-            found = self._call(
-                "set_up",
-                path,
-                lane=self._lane.name,
-                role=role,
-                path=path,
-                known=known and _wire(known),
-            )
-            roots[role] = RootRef(**found)
-            if known is None:
-                self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
-        self._lane.set_roots(roots)
-        self._resumed()
-        self.on_ready(self._lane)
+    def _make_ready(self) -> None:
+        """See that the folders are the lane's own and that trouble has passed.
 
-    def _probe(self) -> None:
-        """See whether the trouble has passed; raises EnvironmentTrouble if not."""
+        Raises EnvironmentTrouble where it has not.
+        """
         pause = self._lane.pause
-        roots = [_wire(self._lane.root(role)) for role in ROLES if role != "inbox"]
-        inbox = self._lane.root("inbox")
-        needed = pause.needed if pause else 0
-        self._call("scan", inbox.path, root=_wire(inbox), ignore=["*"], excluded=[])
-        self._call("probe", roots[0]["path"], roots=roots, needed=needed)
-        self._resumed()
-
-    def _resumed(self) -> None:
+        fresh = not self._lane.ready or self._grounds.disowned()
+        if fresh:
+            self._lane.set_roots({})
+            self._grounds.set_up()
+        elif pause:
+            self._grounds.probe()
         if self._lane.resume():
             self._say("lane resumed", lane=self._lane.name)
+        mount = mount_of(str(self._lane.config.inbox), read_mounts())
+        # A watch sees nothing of what was mounted after it had been set.
+        if fresh or (pause and pause.seen) or mount != self._mount:
+            self._mount = mount
+            self.on_ready(self._lane)
 
     def _round(self) -> float:
         with self._wakes.condition:
             touched = frozenset(self._wakes.touched)
             self._wakes.touched.clear()
             self._wakes.dirty = False
-        self._measure_mount()
-        found = self._list()
+        # Before the listing: what is filed away meanwhile must not look like a new file.
         jobs = self._ledger.live(self._lane.name)
-        self._seed(jobs)
-        found = self._without_taken(found, jobs)
+        names = self._inbox.names()
+        self._inbox.recall(jobs)
         for path in touched:
             self._presence.forget(path)
-        self._presence.keep_only(found)
-        self._settle(found, touched)
-        self._tell(found)
-        self._lane.settling = self._presence.moving
-        now = self._clock.monotonic()
-        due = self._presence.next_look(now, self._scan.settle)
+        self._presence.keep_only(names)
+        found = self._inbox.without_taken(names, jobs)
+        due = self._inbox.settle(found, touched)
+        self._tell(found, jobs)
         with self._wakes.condition:
             self.idle = due is None and not self._wakes.dirty
-        return self._interval if due is None else max(0.0, due - now)
+        return self._interval if due is None else max(0.0, due - self._clock.monotonic())
 
     @property
     def _interval(self) -> float:
         return self._scan.local if self._lane.watching == "events" else self._scan.remote
 
-    def _measure_mount(self) -> None:
-        mount = mount_of(str(self._lane.config.inbox), read_mounts())
-        self._lane.file_system = mount.kind if mount else "unknown"
+    def _tell(self, found: list[Found], before: list[Job]) -> None:
+        """Bring the ledger into agreement with the inbox.
 
-    def _list(self) -> list[Found]:
-        inbox = self._lane.root("inbox")
-        answer = self._call(
-            "scan",
-            inbox.path,
-            root=_wire(inbox),
-            ignore=list(self._lane.config.ignore),
-            excluded=self._excluded,
-        )
-        return [Found(path, inode, plain) for path, inode, plain in answer["names"]]
-
-    def _seed(self, jobs: list[Job]) -> None:
-        """After a start, believe what the ledger knows of settled files."""
-        if self._seeded:
-            return
-        self._seeded = True
-        for job in jobs:
-            for drop in job.drops:
-                if drop.stat and drop.place is Place.INBOX:
-                    self._presence.trust(drop.path, drop.stat, drop.decoded)
-
-    def _without_taken(self, found: list[Found], jobs: list[Job]) -> list[Found]:
-        """Leave out the files of jobs that are under way or over."""
-        open_states = (State.WAITING, State.READY, State.FAILED)
-        taken: dict[str, FileStat | None] = {
-            drop.path: drop.stat
-            for job in jobs
-            if job.state not in open_states
-            for drop in job.drops
-            if drop.place is Place.INBOX and drop.role != "shared_mask"
-        }
-        return [f for f in found if f.path not in taken or _replaced(f, taken[f.path])]
-
-    def _settle(self, found: list[Found], touched: frozenset[str]) -> None:
-        paths = self._presence.unsettled(found)
-        special = {f.path for f in found if not f.plain}
-        inbox = self._lane.root("inbox")
-        for start in range(0, len(paths), _BATCH):
-            part = paths[start : start + _BATCH]
-            answer = self._call("look", inbox.path, root=_wire(inbox), paths=part)
-            stats = {p: stat_of(s) for p, s in zip(part, answer["stats"], strict=True)}
-            there = {path: stat for path, stat in stats.items() if stat}
-            now = self._clock.monotonic()
-            for path in self._presence.seen(there, touched, now, self._scan.settle):
-                self._check(path, there[path], special=path in special)
-
-    def _check(self, path: str, stat: FileStat, special: bool) -> None:
-        inbox = self._lane.root("inbox")
-        try:
-            answer = self._call(
-                "check",
-                path,
-                root=_wire(inbox),
-                path=path,
-                max_bytes=self._lane.config.limits.max_bytes,
-            )
-        except Truncated as error:
-            now = self._clock.monotonic()
-            self._presence.checked_incomplete(path, error, now, self._patience)
-        except PermanentError as error:
-            self._presence.checked_bad(path, error)
-        except FileBusy:
-            self._presence.forget(path)
-        except (EnvironmentTrouble, ShareHung):
-            raise
-        except RetouchdError as error:
-            # It may be the file, it may be the disk: let the work find out and count attempts.
-            self._say("check failed", lane=self._lane.name, path=path, cause=error.message)
-            self._presence.checked_whole(path, stat, 0)
-        else:
-            checked = stat_of(answer["stat"])
-            if checked:
-                self._presence.checked_whole(path, checked, answer["decoded"])
-
-    def _tell(self, found: list[Found]) -> None:
-        """Bring the ledger into agreement with the inbox."""
+        before: the jobs as they were when the inbox was listed.
+        """
         whole = self._presence.whole
         verdicts = decide(
             (Candidate(f.path, f.path in whole) for f in found), self._lane.config.pairing
         )
         now = self._clock.now()
         with self._ledger.transaction():
-            # Read again inside: the pipeline may have started a job meanwhile.
+            if self._wakes.stopping:
+                return  # Another intake may have taken over, with newer eyes.
+            # Read again inside: the pipeline may have started a job meanwhile, or ended it.
             jobs = self._ledger.live(self._lane.name)
-            busy = {
-                drop.path
-                for job in jobs
-                if job.state in (State.RUNNING, State.PUBLISHED)
-                for drop in job.drops
-                if drop.place is Place.INBOX and drop.role != "shared_mask"
-            }
+            mine = set(owners(jobs, OPEN).items())
+            busy = {*owners(jobs, UNDER_WAY), *dict(set(owners(before, OPEN).items()) - mine)}
             free = [v for v in verdicts if not busy.intersection(v.members)]
             actions = reconcile(
                 free, jobs, self._presence.bad, now, self._lane.config.pairing.orphan_after
@@ -320,11 +225,3 @@ class Intake(threading.Thread):
             self._say(**change)
         if changes:
             self._wake_pipeline()
-
-
-def _replaced(found: Found, stat: FileStat | None) -> bool:
-    return stat is None or found.inode != stat.inode
-
-
-def _wire(root: RootRef | RootRow) -> dict[str, str]:
-    return {"lane": root.lane, "role": root.role, "path": root.path, "marker": root.marker}

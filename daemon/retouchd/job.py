@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+
+_FACT = re.compile(r"\w+: ")
 
 
 class State(StrEnum):
@@ -143,6 +147,11 @@ class Job:
     def mask(self) -> Drop | None:
         """The photo's own mask, or the folder's."""
         return self.drop(Role.MASK, Role.SHARED_MASK)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes that are sentences for a person; the engine's facts read ``key: value``."""
+        return tuple(note for note in self.notes if not _FACT.match(note))
 
     @property
     def decoded(self) -> int:

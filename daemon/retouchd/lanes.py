@@ -14,14 +14,31 @@ from retouchd.roots import RootRef
 ROLES = ("inbox", "outbox", "archive", "failed")
 
 
+_FIRST_HOLD = 5.0
+_LONGEST_HOLD = 60.0
+
+
 @dataclass(frozen=True)
 class Pause:
-    """Why a lane does not work. needed: bytes that have to be free before it goes on."""
+    """Why a lane does not work.
+
+    path: where the trouble was met. needed: bytes that have to be free before it goes on. seen:
+    whether a look at the lane's folders met the trouble, too; else only jobs did so far. hold:
+    seconds from ``since`` before which looking is of no use.
+    """
 
     reason: str
     remedy: str
     since: float
+    path: str = ""
     needed: int = 0
+    seen: bool = False
+    hold: float = 0.0
+
+    def left(self, now: float) -> float:
+        """Seconds until a look is due; 0 after a jump of the clock."""
+        left = self.since + self.hold - now
+        return left if 0 < left <= self.hold else 0.0
 
 
 class LaneState:
@@ -34,6 +51,7 @@ class LaneState:
         self.settling = 0
         self._roots: dict[str, RootRef] = {}
         self._pause: Pause | None = None
+        self._relapses = self._recoveries = 0
         self._lock = threading.Lock()
 
     @property
@@ -47,19 +65,59 @@ class LaneState:
         with self._lock:
             return self._pause
 
-    def pause_for(self, error: EnvironmentTrouble, now: float, needed: int = 0) -> bool:
-        """Pause the lane; returns whether it was not paused before."""
+    def pause_for(self, error: EnvironmentTrouble, now: float, *, seen: bool = False) -> bool:
+        """Pause the lane; returns whether it was not paused before.
+
+        seen: whether the trouble was met by a look at the folders, and not by a job.
+        """
+        needed, path = int(error.facts.get("needed", 0)), str(error.facts.get("path", ""))
         with self._lock:
-            fresh = self._pause is None
-            since = now if self._pause is None else self._pause.since
-            self._pause = Pause(error.message, error.advice, since, needed)
-            return fresh
+            was = self._pause
+            self._pause = Pause(
+                error.message,
+                error.advice,
+                since=was.since if was else now,
+                path=path,
+                # What another trouble needs is still needed, or the lane would flap.
+                needed=max(needed, was.needed) if was else needed,
+                seen=seen or (was is not None and was.seen),
+                hold=0.0 if seen else (was.hold if was else self._hold()),
+            )
+            return was is None
+
+    def _hold(self) -> float:
+        """Longer from time to time while jobs meet what looking at the folders does not."""
+        if not self._relapses:
+            return 0.0
+        return float(min(_FIRST_HOLD * 2 ** (self._relapses - 1), _LONGEST_HOLD))
 
     def resume(self) -> bool:
-        """Let the lane work again; returns whether it was paused."""
+        """Let the lane work again, because its folders seem well; returns whether it was paused."""
         with self._lock:
             was, self._pause = self._pause, None
+            if was and was.seen:
+                self._recoveries += 1
+                self._relapses = 0
+            elif was:
+                self._relapses += 1
             return was is not None
+
+    def worked(self) -> None:
+        """A job of the lane got through."""
+        with self._lock:
+            self._relapses = 0
+
+    @property
+    def relapses(self) -> int:
+        """Pauses since a job got through for which the folders showed no reason."""
+        with self._lock:
+            return self._relapses
+
+    @property
+    def recoveries(self) -> int:
+        """How often trouble that the folders showed has passed."""
+        with self._lock:
+            return self._recoveries
 
     def set_roots(self, roots: dict[str, RootRef]) -> None:
         """Take the roots that were set up or checked."""

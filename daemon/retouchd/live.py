@@ -23,11 +23,21 @@ def write_live(state: Path, facts: dict[str, Any]) -> None:
 
 
 def read_live(state: Path) -> dict[str, Any] | None:
-    """The running service's facts; None when no service runs."""
-    if holder(state / "ledger.sqlite3") is None:
+    """The running service's facts; None when no service runs.
+
+    Facts of an earlier run don't count: a service that loads its models has only its number.
+    """
+    pid = holder(state / "ledger.sqlite3")
+    if pid is None:
         return None
+    starting: dict[str, Any] = {
+        "pid": pid,
+        "since": None,
+        "device": "a device still to be chosen",
+        "lanes": {},
+    }
     try:
         found = json.loads((state / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+        return starting
+    return found if isinstance(found, dict) and found.get("pid") == pid else starting

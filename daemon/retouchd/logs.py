@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -51,4 +52,6 @@ def _printable(_: Any, __: str, event: Any) -> Any:
 
 def say(event: str, *, level: str = "info", **facts: Any) -> None:
     """Log one event with its facts."""
-    structlog.get_logger().log(_LEVELS[level], event, **facts)
+    # A log that nobody reads any more, or on a full disk, must not fail the work.
+    with contextlib.suppress(OSError, ValueError):
+        structlog.get_logger().log(_LEVELS[level], event, **facts)

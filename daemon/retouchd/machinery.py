@@ -13,6 +13,7 @@ from retouchd.clock import Clock
 from retouchd.config import Config
 from retouchd.engine import Engine
 from retouchd.errors import ConfigInvalid, LedgerUnusable
+from retouchd.failing import Failing
 from retouchd.filing import Filing
 from retouchd.hands import Hands
 from retouchd.job import State
@@ -29,15 +30,22 @@ Say = Callable[..., None]
 """Called with an event's name and its facts; ``level`` is one of them."""
 
 _GIB = 1 << 30
+_PATIENCE = 10.0
+"""Seconds that the batch on the device gets at the end."""
 
 
 def hands_for(config: Config) -> Hands:
     """The pool of I/O workers that a configuration asks for."""
+    return Hands(*_sizes(config))
+
+
+def _sizes(config: Config) -> tuple[int, int, int]:
+    """How many hands, for how many lanes, and the memory of each in bytes."""
     cores = os.cpu_count() or 2
     size = min(max(cores + 1, 3), 16) if config.hands == "auto" else config.hands
     pixels = max(lane.limits.max_pixels for lane in config.lanes)
     # Photo, its private copy, the encoder's and the check's: each up to 8 bytes a pixel.
-    return Hands(size, len(config.lanes), memory=2 * _GIB + 40 * pixels)
+    return size, len(config.lanes), 2 * _GIB + 40 * pixels
 
 
 def open_ledger(config: Config) -> Ledger:
@@ -55,7 +63,11 @@ def open_ledger(config: Config) -> Ledger:
 
 
 class Machinery:
-    """Everything that works for one service. ``wake`` is called when something may be due."""
+    """Everything that works for one service.
+
+    wake: called when something may be due. abandoned: after ``close``, whether threads were left
+    behind that wait for a device which hangs.
+    """
 
     def __init__(
         self,
@@ -75,20 +87,28 @@ class Machinery:
         within = config.scan.answer_within
         self.pruning = Pruning(ledger, self.hands, within)
         worker = Worker(self.hands, engine, ByteBudget(_memory_budget()))
+        self.attempt = Attempt(ledger, self.hands, worker, clock, within, self._model_sha256)
+        filing = Filing(ledger, self.hands, clock, within, replaced=self._forget)
+        self.failing = Failing(
+            ledger, filing, clock, config.retry, say=self.count_and_say, forget=self._forget
+        )
         self.pipeline = Pipeline(
             ledger,
             self.lanes,
-            Attempt(ledger, self.hands, worker, clock, within, self._model_sha256),
-            Filing(ledger, self.hands, clock, within),
-            config.retry,
-            clock,
+            self.attempt,
+            filing,
+            self.failing,
+            clock=clock,
             capacity=2 * self.hands.size + 2,
             say=self.count_and_say,
-            forget=lambda lane, paths: self.forget(lane, paths),
-            wake=lambda: self.wake(),
+            wake=lambda: self.wake(),  # noqa: PLW0108 (another one is put in its place later)
         )
         self._background: threading.Thread | None = None
+        self.abandoned = False
         self._judge_last_run(config, clock)
+
+    def _forget(self, lane: str, paths: list[str]) -> None:
+        self.forget(lane, paths)
 
     def _model_sha256(self, model: str) -> str:
         return str(self.engine.describe()["models"].get(model, ""))
@@ -140,6 +160,12 @@ class Machinery:
                     fix="Restart the service to load another model.",
                 )
 
+    def reload(self, config: Config) -> None:
+        """Take another configuration that ``check_reload`` has passed."""
+        self.lanes.reload(config.lanes)
+        self.hands.adapt(*_sizes(config))
+        self.failing.policy = config.retry
+
     @property
     def background_busy(self) -> bool:
         """Whether the last background task still runs."""
@@ -154,8 +180,8 @@ class Machinery:
         """End everything; jobs under way are left to the ledger."""
         self.pipeline.stop()
         self.hands.close()
-        self.engine.close()
-        self.pipeline.close()
+        self.engine.close(timeout=_PATIENCE)
+        self.abandoned = not self.pipeline.close(timeout=_PATIENCE)
         self._box.close()
         self.ledger.close()
 

@@ -16,11 +16,13 @@ _REMOTE = re.compile(
 
 @dataclass(frozen=True)
 class Mount:
-    """One mount. point: its folder. kind: the file system's type. source: device or share."""
+    """One mount. point: its folder. kind: the file system's type. source: device or share.
+    number: another one after each mounting."""
 
     point: str
     kind: str
     source: str
+    number: int = 0
 
     @property
     def remote(self) -> bool:
@@ -35,12 +37,13 @@ def parse_mountinfo(text: str) -> list[Mount]:
         before, _, after = line.partition(" - ")
         left, right = before.split(), after.split()
         if len(left) >= 5 and len(right) >= 2:
-            mounts.append(Mount(_unescape(left[4]), right[0], _unescape(right[1])))
+            point, source = _unescape(left[4]), _unescape(right[1])
+            mounts.append(Mount(point, right[0], source, int(left[0])))
     return mounts
 
 
 def _unescape(text: str) -> str:
-    return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), text)
+    return re.sub(r"\\([0-3][0-7]{2})", lambda match: chr(int(match[1], 8)), text)
 
 
 def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
 from retouchd import files
+from retouchd.durable import make_absence_durable, make_durable
 from retouchd.errors import from_os_error
 from retouchd.job import FileStat
 from retouchd.naming import temporary
 from retouchd.renaming import rename_without_replacing
 from retouchd.roots import Root, sync_folder
+from retouchd.walking import parent
 
 _COARSE_NS = 2_000_000_000
 """FAT keeps times in steps of 2 s, and a copy on it has a time that was cut."""
@@ -47,15 +50,11 @@ def move(
     if there is None or (
         expected is not None and (there.size, there.mtime_ns) != (expected.size, expected.mtime_ns)
     ):
-        return _already(there, target, dst, expected)
+        if _arrived(source, src, target, dst, expected):
+            return Moved(Outcome.MOVED, files.stat(target, dst))
+        return Moved(Outcome.GONE if there is None else Outcome.REPLACED)
     try:
-        with (
-            files.parent(source, src) as (old, name),
-            files.parent(target, dst, create=True) as (new, wanted),
-        ):
-            rename_without_replacing(old, name, new, wanted)
-            sync_folder(new)
-            sync_folder(old)
+        return _rename(source, src, target, dst, there)
     except FileExistsError:
         return _resume_copy(source, src, target, dst)
     except OSError as error:
@@ -64,7 +63,32 @@ def move(
         if files.stat(target, dst):
             return _resume_copy(source, src, target, dst)
         return _copy(source, src, target, dst, there, token)
-    return Moved(Outcome.MOVED, files.stat(target, dst))
+
+
+def _arrived(source: Root, src: str, target: Root, dst: str, expected: FileStat | None) -> bool:
+    """Whether an earlier try got it there; if so, it lasts from now on."""
+    arrived = files.stat(target, dst)
+    if arrived is None or (expected and not _copied(arrived, expected)):
+        return False
+    make_durable(target, dst)
+    make_absence_durable(source, src)
+    return True
+
+
+def _rename(source: Root, src: str, target: Root, dst: str, there: FileStat) -> Moved:
+    with (
+        parent(source, src) as (old, name),
+        parent(target, dst, create=True) as (new, wanted),
+    ):
+        rename_without_replacing(old, name, new, wanted)
+        moved = files.to_stat(os.stat(wanted, dir_fd=new, follow_symlinks=False))
+        if moved != there:
+            # A person was quicker with another version: it is a new drop.
+            rename_without_replacing(new, wanted, old, name)
+            return Moved(Outcome.REPLACED)
+        sync_folder(new)
+        sync_folder(old)
+    return Moved(Outcome.MOVED, moved)
 
 
 def _copied(one: FileStat, other: FileStat) -> bool:
@@ -72,17 +96,11 @@ def _copied(one: FileStat, other: FileStat) -> bool:
     return one.size == other.size and abs(one.mtime_ns - other.mtime_ns) < _COARSE_NS
 
 
-def _already(there: FileStat | None, target: Root, dst: str, expected: FileStat | None) -> Moved:
-    arrived = files.stat(target, dst)
-    if arrived and (expected is None or _copied(arrived, expected)):
-        return Moved(Outcome.MOVED, arrived)
-    return Moved(Outcome.GONE if there is None else Outcome.REPLACED)
-
-
 def _resume_copy(source: Root, src: str, target: Root, dst: str) -> Moved:
     """The destination exists: is it our own copy, cut off before the source was removed?"""
     here, there = files.stat(source, src), files.stat(target, dst)
     if here and there and _copied(here, there) and _identical(source, src, target, dst):
+        make_durable(target, dst)
         files.delete(source, src, here)
         return Moved(Outcome.MOVED, there)
     return Moved(Outcome.TAKEN)

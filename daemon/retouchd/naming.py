@@ -17,6 +17,7 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])",
 _LONGEST = 200  # bytes; file systems allow 255, and collisions and temporary names need room
 _MOST = 255
 _TEXT = ".error.txt"
+_ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class NameFacts:
 _FIELDS = set(NameFacts.__dataclass_fields__)
 
 
+def fixed_format(template: str) -> str | None:
+    """The picture format that a template's fixed ending means; None where it has none."""
+    return _ENDINGS.get(os.path.splitext(template)[1].lower())
+
+
 def check_template(template: str) -> None:
     """Raise ValueError for a template that can't make a relative file name."""
     for _, name, spec, conversion in Formatter().parse(template):
@@ -49,8 +55,8 @@ def check_template(template: str) -> None:
             raise ValueError("{date} needs a format, like {date:%Y-%m-%d}")
         if spec and (name != "date" or "{" in spec):
             raise ValueError(f"{{{name}}} takes no such format: {spec}")
-    if not template.endswith("{ext}") and "." not in template.rsplit("/", 1)[-1]:
-        raise ValueError("the template must end in a file name, like {stem}{ext}")
+    if not template.endswith("{ext}") and fixed_format(template) is None:
+        raise ValueError(f"the template must end in {{ext}}, or in one of {', '.join(_ENDINGS)}")
     if "{stem}" not in template and "{job}" not in template:
         raise ValueError("the template needs {stem} or {job}, or all outputs have one name")
     if template.startswith("/") or ".." in template.split("/"):

@@ -19,7 +19,8 @@ class Notifier:
         """Send variables such as ``READY=1``; trouble is ignored, systemd will time out."""
         if not self._address:
             return
-        text = "\n".join(f"{name}={value}" for name, value in fields.items())
+        # One line is one variable: a line break in a value would start another.
+        text = "\n".join(f"{name}={' '.join(str(v).split())}" for name, v in fields.items())
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,

@@ -6,36 +6,34 @@ where, the next start goes on from the last commit.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from retouchd.attempt import Attempt
 from retouchd.clock import Clock
-from retouchd.config import RetryPolicy
-from retouchd.errors import (
-    EnvironmentTrouble,
-    FileBusy,
-    HandDied,
-    LedgerUnusable,
-    PermanentError,
-    RetouchdError,
-    Unexpected,
-    WrongState,
-)
+from retouchd.errors import LedgerUnusable, RetouchdError, Unexpected, WrongState
+from retouchd.failing import Circumstances, Failing
 from retouchd.filing import Filing
-from retouchd.job import Job, Place, State
+from retouchd.job import Job, State
 from retouchd.lanes import Lanes, LaneState
 from retouchd.ledger import Ledger
-from retouchd.recording import quarantine
-from retouchd.retry import Again, PauseLane, Quarantine, Resettle, after_failure
 
+LEDGER_PAUSE = 5.0
+"""Seconds without new work after the ledger could not be written."""
 Say = Callable[..., None]
-Step = Callable[[Job, LaneState], None]
-Forget = Callable[[str, list[str]], None]
+
+
+class Step(Enum):
+    """What is to be done with a job."""
+
+    RECOVER = auto()  # nobody works on it although it is running: go on from the last commit
+    FILE = auto()  # move its originals
+    WORK = auto()  # a new attempt
 
 
 @dataclass
@@ -51,7 +49,8 @@ class _InFlight:
 class Pipeline:
     """At most ``capacity`` jobs at once, each in a thread that mostly waits.
 
-    say: logs. forget: tells the intake that files must settle anew. wake: called when a job ends.
+    wake: called when a job ends. ledger_trouble: why the ledger could not be written, None while
+    it can.
     """
 
     def __init__(
@@ -60,20 +59,21 @@ class Pipeline:
         lanes: Lanes,
         attempt: Attempt,
         filing: Filing,
-        policy: RetryPolicy,
+        failing: Failing,
+        *,
         clock: Clock,
         capacity: int,
         say: Say,
-        forget: Forget,
         wake: Callable[[], None],
     ) -> None:
         self._ledger, self._lanes = ledger, lanes
-        self._attempt, self._filing = attempt, filing
-        self._policy, self._clock = policy, clock
-        self._capacity, self._say, self._forget, self._wake = capacity, say, forget, wake
+        self._attempt, self._filing, self._failing = attempt, filing, failing
+        self._clock, self._capacity, self._say, self._wake = clock, capacity, say, wake
         self._threads = ThreadPoolExecutor(capacity, "job")
         self._flight = _InFlight()
         self._stopping = False
+        self._held_until = 0.0
+        self.ledger_trouble: str | None = None
 
     @property
     def busy(self) -> int:
@@ -81,38 +81,62 @@ class Pipeline:
         return len(self._flight.numbers())
 
     def start_due(self) -> int:
-        """Start as many jobs as there is room for; returns how many."""
+        """Start as many jobs as there is room for; returns how many. Raises sqlite3.Error."""
         started = 0
-        while not self._stopping and self.busy < self._capacity and self._start_one():
-            started += 1
+        if self._clock.monotonic() < self._held_until:
+            return started
+        try:
+            while not self._stopping and self.busy < self._capacity and self._start_one():
+                started += 1
+        except sqlite3.Error as error:
+            self._hold(error)
+            raise
         return started
 
     def has_work(self) -> bool:
         """Whether anything is under way or could be started now."""
         return self.busy > 0 or self._next() is not None
 
+    def due_in(self) -> float | None:
+        """Seconds until something that waits for its next try may be started; None if nothing is
+        or its lane does not work."""
+        working, open_lanes = self._workable()
+        now = self._clock.now()
+        at = self._ledger.next_due_at(working, open_lanes, now)
+        waits = [*self._resting(open_lanes).values(), *([at - now] if at is not None else [])]
+        return min(waits, default=None)
+
     def _start_one(self) -> bool:
         found = self._next()
         if found is None:
             return False
         job, step = found
-        if step != self._work:
+        if step is not Step.WORK:
             return self._launch(job, step)
         claimed = self._claim(job)
         return claimed is None or self._launch(claimed, step)
 
     def _next(self) -> tuple[Job, Step] | None:
         """The next job and what to do with it: old business before new."""
-        open_lanes = [lane.name for lane in self._lanes if lane.ready and not lane.pause]
-        working = self._lanes.working(self._clock.local())
-        busy, now, longest = self._flight.numbers(), self._clock.now(), self._policy.longest
+        working, open_lanes = self._workable()
+        busy = [*self._flight.numbers(), *self._resting(open_lanes)]
+        now, longest = self._clock.now(), self._failing.policy.longest
         if job := self._ledger.interrupted(open_lanes, busy, now, longest):
-            return job, self._recover
+            return job, Step.RECOVER
         if job := self._ledger.to_file(open_lanes, busy, now, longest):
-            return job, self._file
+            return job, Step.FILE
         if job := self._ledger.due(working, busy, now, longest):
-            return job, self._work
+            return job, Step.WORK
         return None
+
+    def _workable(self) -> tuple[list[str], list[str]]:
+        """Lanes that may start new work, and lanes that may go on with old."""
+        open_lanes = [lane.name for lane in self._lanes if lane.ready and not lane.pause]
+        return self._lanes.working(self._clock.local()), open_lanes
+
+    def _resting(self, lanes: Sequence[str]) -> dict[int, float]:
+        recoveries = {lane.name: lane.recoveries for lane in self._lanes if lane.name in lanes}
+        return self._failing.resting.resting(self._clock.monotonic(), recoveries)
 
     def _claim(self, job: Job) -> Job | None:
         """Commit the attempt before anything of the file is touched."""
@@ -145,158 +169,100 @@ class Pipeline:
 
     def _guard(self, step: Step, job: Job, lane: LaneState) -> None:
         try:
-            self._settle_failure(step, job, lane)
+            self._perform(step, job, lane)
+            self.ledger_trouble = None
         except (sqlite3.Error, LedgerUnusable) as error:
             # The job stays as committed; it is found as interrupted once the ledger works again.
-            self._say("ledger trouble", level="error", job=job.id, cause=str(error))
+            self._hold(error)
+        except Exception as error:
+            self._say(
+                "pipeline trouble",
+                level="error",
+                job=job.id,
+                lane=job.lane,
+                cause=f"{type(error).__name__}: {error}",
+            )
+            self._held_until = self._clock.monotonic() + LEDGER_PAUSE
         finally:
             with self._flight.lock:
                 self._flight.jobs.pop(job.id, None)
             self._wake()
 
-    def _settle_failure(
-        self, step: Step, job: Job, lane: LaneState
-    ) -> None:
+    def _hold(self, error: Exception) -> None:
+        """Nothing can be promised until the ledger takes commits again; trying burns the CPU."""
+        self.ledger_trouble = str(error)
+        self._held_until = self._clock.monotonic() + LEDGER_PAUSE
+
+    def _perform(self, step: Step, job: Job, lane: LaneState) -> None:
+        steps = {Step.RECOVER: self._recover, Step.FILE: self._file, Step.WORK: self._work}
         try:
-            step(job, lane)
-        except RetouchdError as error:
-            self._failed(job, lane, error)
+            steps[step](job, lane)
         except sqlite3.Error:
             raise
         except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
-            self._failed(job, lane, Unexpected(cause=cause))
+            if not isinstance(error, RetouchdError):
+                error = Unexpected(cause=f"{type(error).__name__}: {error}")
+            seen = Circumstances(recovering=step is Step.RECOVER, stopping=self._stopping)
+            self._failing.failed(job, lane, error, seen)
+        else:
+            if step is not Step.RECOVER:
+                self._failing.resting.forget(job.id)
+                lane.worked()
 
     def _work(self, job: Job, lane: LaneState) -> None:
-        self._say_state(job, State.RUNNING, attempt=job.attempts)
+        self._failing.say_state(job, State.RUNNING, attempt=job.attempts)
         if job.error_file:
             self._filing.remove_text(job, lane)
-        published = self._attempt.run(job, lane)
-        self._published(published, lane)
+        self._published(self._attempt.run(job, lane), lane)
 
     def _recover(self, job: Job, lane: LaneState) -> None:
         """Go on with a job that nobody works on, from what was committed."""
         published = self._attempt.resume(job, lane)
-        if published is None:
-            self._ledger.change(
-                job.id,
-                State.READY,
-                now=self._clock.now(),
-                why="the service had stopped",
-                output=None,
-                output_sha256=None,
-                next_attempt_at=None,
-            )
-            self._say_state(job, State.READY, why="the service had stopped")
-        else:
+        if published is not None:
             self._published(published, lane)
+            return
+        self._ledger.change(
+            job.id,
+            State.READY,
+            now=self._clock.now(),
+            why="the service had stopped",
+            # It was not the job that ended this attempt; if it was, ``crashes`` tells.
+            attempts=max(0, job.attempts - 1),
+            output=None,
+            output_sha256=None,
+            next_attempt_at=None,
+        )
+        self._failing.say_state(job, State.READY, why="the service had stopped")
 
     def _published(self, job: Job, lane: LaneState) -> None:
-        self._say_state(job, State.PUBLISHED, output=job.output, **_milliseconds(job))
+        facts: dict[str, object] = {**_milliseconds(job)}
+        if job.notes:
+            facts["notes"] = "; ".join(job.notes)
+        self._failing.say_state(job, State.PUBLISHED, "info", output=job.output, **facts)
         self._file(job, lane)
 
     def _file(self, job: Job, lane: LaneState) -> None:
         state = self._filing.file(job, lane)
-        facts = {"why": job.error} if state is State.QUARANTINED else {}
-        self._say_state(job, state, **facts)
-
-    def _failed(self, job: Job, lane: LaneState, error: RetouchdError) -> None:
-        """Apply what ``retry`` decides about a failed step."""
-        now = self._clock.now()
-        current = self._ledger.job(job.id)
-        if self._stopping and isinstance(error, HandDied):
-            return  # Our own doing; the ledger knows where to go on.
-        if current is None or current.state is not State.RUNNING:
-            self._filing_failed(job, lane, error, now)
-            return
-        if current.output_sha256 and not isinstance(error, (FileBusy, PermanentError)):
-            # The rename may have happened although nobody heard of it: look before working again.
-            self._later(current, lane, error, now)
-            return
-        decision = after_failure(error, current, self._policy, now, random.random())
-        if isinstance(error, HandDied):
-            self._ledger.note(job.id, now=now, crashes=current.crashes + 1)
-        match decision:
-            case Quarantine(reason):
-                quarantine(self._ledger, job.id, reason, now)
-                self._say_state(job, State.QUARANTINED, level="warning", why=reason.message)
-            case PauseLane(reason):
-                self._pause(current, lane, reason, now)
-                self._back(job, State.READY, now, attempts=max(0, current.attempts - 1))
-            case Resettle() if all(drop.place is Place.INBOX for drop in current.drops):
-                self._back(job, State.WAITING, now, attempts=max(0, current.attempts - 1))
-                self._forget(job.lane, [drop.path for drop in job.drops])
-            case Resettle():
-                # In quarantine nobody watches: look again after a while.
-                self._ledger.unsettle(job.id)
-                self._back(
-                    job, State.FAILED, now, error, next_attempt_at=now + self._policy.first
-                )
-            case Again(at):
-                self._back(job, State.FAILED, now, error, next_attempt_at=at)
-
-    def _back(
-        self,
-        job: Job,
-        state: State,
-        now: float,
-        error: RetouchdError | None = None,
-        **columns: float,
-    ) -> None:
-        """Give up this attempt; nothing of it was visible."""
-        why = error.message if error else None
-        with self._ledger.transaction():
-            if state is State.WAITING:
-                self._ledger.unsettle(job.id)
-            self._ledger.change(
-                job.id,
-                state,
-                now=now,
-                why=why,
-                output=None,
-                output_sha256=None,
-                error=why,
-                remedy=error.advice if error else None,
-                **columns,
-            )
-        facts = {"why": why, "level": "warning"} if why else {}
-        self._say_state(job, state, **facts)
-
-    def _filing_failed(
-        self, job: Job, lane: LaneState, error: RetouchdError, now: float
-    ) -> None:
-        """The output is out; only the originals still have to be moved."""
-        if isinstance(error, PermanentError):
-            self._filing.leave(job)
-        self._later(job, lane, error, now)
-
-    def _later(self, job: Job, lane: LaneState, error: RetouchdError, now: float) -> None:
-        """The state stays; the same step is tried again."""
-        if isinstance(error, EnvironmentTrouble):
-            self._pause(job, lane, error, now)
-            return
-        self._ledger.note(job.id, now=now, next_attempt_at=now + self._policy.first)
-        self._say(
-            "will go on", level="warning", job=job.id, lane=job.lane, why=error.message
-        )
-
-    def _pause(
-        self, job: Job, lane: LaneState, error: EnvironmentTrouble, now: float
-    ) -> None:
-        if lane.pause_for(error, now, needed=int(error.facts.get("needed", 0))):
-            self._say("lane paused", level="warning", lane=lane.name, reason=error.message)
-
-    def _say_state(self, job: Job, state: State, level: str = "info", **facts: object) -> None:
-        self._say(state.value, level=level, job=job.id, lane=job.lane, file=job.name, **facts)
+        if state is State.QUARANTINED:
+            self._failing.say_state(job, state, why=job.error)
+        else:
+            self._failing.say_state(job, state)
 
     def stop(self) -> None:
         """Start nothing more."""
         self._stopping = True
 
-    def close(self) -> None:
-        """Wait for the threads; call it after the hands were closed."""
+    def close(self, timeout: float) -> bool:
+        """Wait for the threads; call it after the hands were closed.
+
+        timeout: seconds. Returns whether they ended: one that waits for a device may never do.
+        """
         self._stopping = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        deadline = self._clock.monotonic() + timeout
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        while self.busy and self._clock.monotonic() < deadline:
+            time.sleep(0.02)
+        return not self.busy
 
 
 def _milliseconds(job: Job) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ from retouchd.errors import RootLost
 from retouchd.hands import Call, Hands
 from retouchd.job import FileStat
 from retouchd.ledger import KeptFile, Ledger
-from retouchd.retention import Decision, Kept, Volume, decide
+from retouchd.retention import ORDER, Decision, Kept, Role, Volume, decide
 from retouchd.roots import RootRef
 from retouchd.tasks.values import stat_to_wire
 
-ROOTS = {"outputs": "outbox", "archive": "archive", "failed": "failed"}
+ROOTS: Mapping[str, str] = {"outputs": "outbox", "archive": "archive", "failed": "failed"}
 _BATCH = 200
 
 
@@ -53,16 +53,17 @@ class Pruning:
 
     def carry_out(self, lane: Lane, decision: Decision, now: float) -> Pruned:
         """Delete what was decided; see ``prune``."""
-        files = {file.id: file for file in self._ledger.kept(lane.name)}
         deleted = freed = skipped = 0
         for role, root in ROOTS.items():
-            mine = [doomed for doomed in decision.delete if doomed.file.role == role]
+            mine = [doomed.file.file_id for doomed in decision.delete if doomed.file.role == role]
             for start in range(0, len(mine), _BATCH):
-                part = mine[start : start + _BATCH]
-                gone = self._delete(lane, root, [files[d.file.file_id] for d in part])
+                # Asked again each time: a person may want a job tried again that needs its files.
+                files = {file.id: file for file in self._ledger.kept(lane.name)}
+                part = [files[n] for n in mine[start : start + _BATCH] if n in files]
+                gone = self._delete(lane, root, part)
                 deleted += sum(gone)
                 skipped += len(gone) - sum(gone)
-                freed += sum(d.file.size for d, g in zip(part, gone, strict=True) if g)
+                freed += sum(file.size for file, g in zip(part, gone, strict=True) if g)
         if not decision.braked:
             self._ledger.set_clock(now)
         return Pruned(lane.name, decision, deleted, freed, skipped)
@@ -74,19 +75,25 @@ class Pruning:
             {"path": f.path, "stat": stat_to_wire(FileStat(f.size, f.mtime_ns, 0))} for f in files
         ]
         answer = self._call(lane, "prune", root, files=wires)
-        for file in files:
-            self._ledger.forget_kept(file)
+        with self._ledger.transaction():
+            for file in files:
+                self._ledger.forget_kept(file)
         gone: list[bool] = answer["deleted"]
         return gone
 
     def _volumes(self, lane: Lane) -> list[Volume]:
         if lane.retention.min_free is None:
             return []
-        volumes = []
-        for role, root in ROOTS.items():
-            free = self._call(lane, "free", self._root(lane, root))["free"]
-            volumes.append(Volume(frozenset({role}), free))  # type: ignore[arg-type]
-        return volumes
+        # Roles that share a file system share its free space: counted apart, each would give up
+        # as much as all of them have to.
+        answers = {role: self._call(lane, "free", self._root(lane, ROOTS[role])) for role in ORDER}
+        by_device: dict[int, list[Role]] = {}
+        for role, answer in answers.items():
+            by_device.setdefault(answer["device"], []).append(role)
+        return [
+            Volume(frozenset(roles), min(answers[role]["free"] for role in roles))
+            for roles in by_device.values()
+        ]
 
     def _root(self, lane: Lane, role: str) -> RootRef:
         row = self._ledger.root(lane.name, role)

@@ -108,9 +108,7 @@ def _from_verdict(verdict: Verdict) -> _Wanted:
             return _Wanted(State.WAITING, "mask", ((Role.MASK, mask),))
         case Conflict(paths, cause):
             error = Ambiguous(cause=cause)
-            return _Wanted(
-                State.QUARANTINED, "mask", tuple((Role.OTHER, p) for p in paths), error
-            )
+            return _Wanted(State.QUARANTINED, "mask", tuple((Role.OTHER, p) for p in paths), error)
         case NotImage(path):
             reason = NotAnImage(path=path, cause="its name is not that of a supported image")
             return _Wanted(State.QUARANTINED, "mask", ((Role.OTHER, path),), reason)
@@ -128,21 +126,22 @@ def _step(
         return [Assign(None, wanted.state, wanted.source, wanted.members, error=wanted.error)]
     job, *others = sorted(mine, key=lambda j: (j.image is None, j.id))
     absorbed = tuple(other.id for other in others)
-    if wanted.state is State.WAITING and now - job.updated_at >= orphan_after:
+    waited = now - job.updated_at if job.state is State.WAITING else 0.0
+    if wanted.state is State.WAITING and waited >= orphan_after:
         return [_orphaned(job, wanted, absorbed)]
     if not absorbed and _agrees(job, wanted):
         return []
     return [
-        Assign(
-            job.id, wanted.state, wanted.source, wanted.members, None, absorbed, wanted.error
-        )
+        Assign(job.id, wanted.state, wanted.source, wanted.members, None, absorbed, wanted.error)
     ]
 
 
 def _agrees(job: Job, wanted: _Wanted) -> bool:
     state = State.READY if job.state is State.FAILED else job.state
     members = {(drop.role, drop.path) for drop in job.drops}
-    return state is wanted.state and members == set(wanted.members)
+    # A configuration that changed may have another source for the same photo's hole.
+    source = wanted.source if state is State.WAITING else job.source
+    return (state, source) == (wanted.state, wanted.source) and members == set(wanted.members)
 
 
 def _hold(job: Job) -> Assign:
@@ -163,6 +162,4 @@ def _orphaned(job: Job, wanted: _Wanted, absorbed: tuple[int, ...]) -> Assign:
             "pairing.alpha_holes: true for this lane."
         ),
     )
-    return Assign(
-        job.id, State.QUARANTINED, job.source, wanted.members, None, absorbed, error
-    )
+    return Assign(job.id, State.QUARANTINED, job.source, wanted.members, None, absorbed, error)

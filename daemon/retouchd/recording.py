@@ -62,15 +62,29 @@ def _assign(
     else:
         before = ledger.job(number)
         _set_members(ledger, number, before, action.members, presence)
+        name = _lead(action.members, before.name if before else "")
+        if before and name != before.name:
+            # A mask that came first lent the job its name until the photo came.
+            ledger.note(number, now=now, name=name)
     if action.error:
         quarantine(ledger, number, action.error, now)
+        # Should a person have overwritten one of them by now, it stays and settles anew.
+        for _, path in action.members:
+            presence.forget(path)
     elif before and before.state is not action.state:
         ledger.change(
             number, action.state, now=now, why=why, source=action.source, next_attempt_at=None
         )
     elif before:
         ledger.note(number, now=now, source=action.source)
-    return _said(lane, number, action.members[0][1], action.state, why)
+    return _said(lane, number, _lead(action.members), action.state, why)
+
+
+def _lead(members: Sequence[Member], known: str = "") -> str:
+    """The file that names a job: its photo; without one, what has named it, if it is there."""
+    photo = next((path for role, path in members if role is Role.IMAGE), None)
+    paths = [path for _, path in members]
+    return photo or (known if known in paths else paths[0])
 
 
 def _said(lane: LaneState, job: int, name: str, state: State, why: str | None) -> Change:
@@ -82,7 +96,7 @@ def _said(lane: LaneState, job: int, name: str, state: State, why: str | None) -
 def _new(member: Member, presence: Presence) -> NewDrop:
     role, path = member
     whole = presence.whole.get(path)
-    return NewDrop(role, path, whole and whole.stat, whole.decoded if whole else 0)
+    return NewDrop(role, path, whole.stat, whole.decoded) if whole else NewDrop(role, path, None)
 
 
 def _set_members(

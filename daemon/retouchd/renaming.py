@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import functools
 import os
 from collections.abc import Callable
@@ -24,7 +26,7 @@ def rename_without_replacing(src_fd: int, src: str, dst_fd: int, dst: str) -> No
     Raises FileExistsError where ``dst`` is taken, OSError(EXDEV) across file systems. Where the
     file system knows no RENAME_NOREPLACE (NFS, some FUSE), a hard link does the same in two
     steps; where it knows no links either (exFAT, some SMB servers), the name is looked up first,
-    which is safe because the daemon is the only one who writes there.
+    under a lock that keeps the daemon's own hands apart; nobody else writes there.
     """
     function = _renameat2()
     if function is not None:
@@ -49,9 +51,15 @@ def _link_then_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
 
 
 def _look_then_rename(src_fd: int, src: str, dst_fd: int, dst: str) -> None:
+    # Several hands of this host may want one name.
+    with contextlib.suppress(OSError):
+        fcntl.flock(dst_fd, fcntl.LOCK_EX)
     try:
         os.stat(dst, dir_fd=dst_fd, follow_symlinks=False)
     except FileNotFoundError:
         os.rename(src, dst, src_dir_fd=src_fd, dst_dir_fd=dst_fd)
         return
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(dst_fd, fcntl.LOCK_UN)
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), dst)

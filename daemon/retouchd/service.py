@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ TICK = 0.5
 HEARTBEAT = 2.0
 DEVICE_PATIENCE = 600.0
 _SHORT_WAIT = 15.0
+_UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Service:
         parts.forget = self._watching.forget
         self._since = clock.now()
         self._next_beat = self._next_prune = self._next_ping = 0.0
-        self._ledger_ok = True
+        self._ledger_since: float | None = None
 
     def wake(self) -> None:
         """Something may be due."""
@@ -80,8 +82,9 @@ class Service:
                 self._step()
                 self._wake.wait(TICK)
                 self._wake.clear()
+            troubled = self._watching.troubled()
             self._drain()
-            return self._exit_code()
+            return self._exit_code(troubled=troubled)
         finally:
             self._parts.close()
 
@@ -93,14 +96,19 @@ class Service:
             self._parts.pipeline.start_due()
             self._prune()
             self._beat()
-            self._ledger_ok = True
+            self._on_tick(self._parts)
+            self._ledger_is(self._parts.pipeline.ledger_trouble)
         except sqlite3.Error as error:
-            # The state disk is full or gone: nothing can be promised until it is back.
-            if self._ledger_ok:
-                self._say("ledger trouble", level="error", cause=str(error))
-                self._notifier.send(STATUS=f"paused: the ledger can't be written ({error})")
-            self._ledger_ok = False
-        self._on_tick(self._parts)
+            self._ledger_is(str(error))
+
+    def _ledger_is(self, trouble: str | None) -> None:
+        """The state disk is full or gone: nothing can be promised until it is back."""
+        if trouble and self._ledger_since is None:
+            self._ledger_since = self._clock.monotonic()
+            self._say("ledger trouble", level="error", cause=trouble)
+        elif self._ledger_since is not None and not trouble:
+            self._ledger_since = None
+            self._say("ledger works again")
 
     def _reload(self) -> None:
         self._notifier.send(RELOADING=1, MONOTONIC_USEC=int(self._clock.monotonic() * 1e6))
@@ -108,12 +116,10 @@ class Service:
             config = self._read_config()
             self._parts.check_reload(self._config, config)
         except ConfigInvalid as error:
-            self._say(
-                "configuration kept", level="error", cause=error.message, remedy=error.advice
-            )
+            self._say("configuration kept", level="error", cause=error.message, remedy=error.advice)
         else:
             self._config = config
-            self._parts.lanes.reload(config.lanes)
+            self._parts.reload(config)
             self._watching.start(config)
             self._say("configuration reloaded")
         self._notifier.send(READY=1)
@@ -122,6 +128,8 @@ class Service:
         now = self._clock.monotonic()
         if self._once or now < self._next_prune or self._parts.background_busy:
             return
+        if any(not lane.ready and not lane.pause for lane in self._parts.lanes):
+            return  # Still being set up; skipping them would cost a whole round.
         self._next_prune = now + min(lane.retention.every for lane in self._config.lanes)
         self._parts.in_background(self._prune_all)
 
@@ -138,9 +146,7 @@ class Service:
 
     def _say_pruned(self, pruned: Pruned) -> None:
         if pruned.decision.braked:
-            self._say(
-                "prune braked", level="warning", lane=pruned.lane, why=pruned.decision.braked
-            )
+            self._say("prune braked", level="warning", lane=pruned.lane, why=pruned.decision.braked)
         elif pruned.deleted:
             self._say("pruned", lane=pruned.lane, files=pruned.deleted, bytes=pruned.freed)
 
@@ -149,6 +155,7 @@ class Service:
         now = self._clock.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + HEARTBEAT
+            self._watching.check()
             device = str(self._parts.engine.describe()["device"])
             facts = live_facts(self._parts.lanes, device, os.getpid(), self._since)
             write_live(self._config.state, facts)
@@ -170,25 +177,33 @@ class Service:
         rate = self._parts.ledger.done_since(self._clock.now() - 600) / 10
         paused = [lane.name for lane in self._parts.lanes if lane.pause]
         text = f"{queue} in the queue, {counts[State.DONE]} done, {rate:.1f} a minute"
+        if self._ledger_since is not None:
+            return f"{text}; paused: the ledger can't be written"
         return f"{text}; paused: {', '.join(paused)}" if paused else text
 
     def _finished(self) -> bool:
         """For ``once``: nothing is under way and nothing can be done without waiting long."""
-        if not self._watching.quiet() or self._parts.pipeline.has_work():
+        if self._ledger_since is not None:
+            return self._clock.monotonic() - self._ledger_since > _SHORT_WAIT
+        try:
+            if not self._watching.quiet() or self._parts.pipeline.has_work():
+                return False
+            wait = self._parts.pipeline.due_in()
+        except sqlite3.Error as error:
+            self._ledger_is(str(error))
             return False
-        if any(lane.pause for lane in self._parts.lanes):
-            return self._watching.tried_again()
-        due = self._parts.ledger.next_due_at()
-        return due is None or due - self._clock.now() > _SHORT_WAIT
+        if wait is not None and wait <= _SHORT_WAIT:
+            return False
+        return not self._watching.troubled() or self._watching.tried_again()
 
-    def _exit_code(self) -> int:
+    def _exit_code(self, *, troubled: bool) -> int:
         if not self._once:
             return 0
-        counts = self._parts.ledger.counts()
-        unfinished = sum(
-            counts[s] for s in (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
-        )
-        if any(lane.pause for lane in self._parts.lanes) or unfinished:
+        if self._ledger_since is not None or troubled:
+            return 75
+        counts = self._parts.ledger.counts_by_lane()
+        unfinished = sum(counts[lane.name][s] for lane in self._parts.lanes for s in _UNFINISHED)
+        if unfinished:
             return 75
         return 3 if self._parts.quarantined else 0
 
@@ -202,4 +217,5 @@ class Service:
             self._notifier.send(EXTEND_TIMEOUT_USEC=int((TICK + 10) * 1e6), WATCHDOG=1)
             self._wake.wait(TICK)
             self._wake.clear()
-        self._on_tick(self._parts)
+        with contextlib.suppress(sqlite3.Error):
+            self._on_tick(self._parts)

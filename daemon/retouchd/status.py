@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from retouchd.lanes import Lanes
 from retouchd.ledger import LedgerReader
 from retouchd.live import read_live
 from retouchd.mounts import mount_of, read_mounts
+
 
 @dataclass(frozen=True)
 class LaneStatus:
@@ -116,7 +118,7 @@ def status_text(status: Status) -> list[str]:
     lines = [head, counts]
     if status.rate:
         left = status.jobs["ready"] + status.jobs["running"]
-        eta = f", {show_duration(round(left / status.rate) * 60.0)} left" if left else ""
+        eta = f", {show_duration(math.ceil(left / status.rate) * 60.0)} left" if left else ""
         lines.append(f"{status.rate:.1f} jobs a minute{eta}")
     for lane in status.lanes:
         lines += _lane_lines(lane)

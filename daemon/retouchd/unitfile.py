@@ -25,7 +25,7 @@ def render_unit(
     program itself needs, which decide whether home folders can be hidden."""
     writes = writable(config)
     lines: dict[str, str | None] = {
-        "ExecStart": " ".join(quoted(part, command=True) for part in command),
+        "ExecStart": " ".join(_command(command)),
         "User": user,
         "Group": user,
         "ReadWritePaths": " ".join(quoted(f"-{path}") for path in writes),
@@ -99,16 +99,17 @@ def inside(path: Path, folders: Sequence[str]) -> bool:
     return any(Path(folder) in (path, *path.parents) for folder in folders)
 
 
-def quoted(text: str, *, command: bool = False) -> str:
-    """A word of printable characters as systemd reads it: quoted where needed, % doubled.
-
-    command: it stands in ExecStart=, where $ names a variable.
-    """
+def quoted(text: str) -> str:
+    """A word of printable characters as systemd reads it: quoted where needed, % doubled."""
     escaped = _percent(text).replace("\\", "\\\\").replace('"', '\\"')
-    if command:
-        escaped = escaped.replace("$", "$$")
     plain = text and not any(c.isspace() or c in "'\"\\;" for c in text)
     return escaped if plain else f'"{escaped}"'
+
+
+def _command(parts: Sequence[str]) -> list[str]:
+    """$ names a variable in arguments, but stands for itself in the program's path."""
+    program, *arguments = map(quoted, parts)
+    return [program, *(argument.replace("$", "$$") for argument in arguments)]
 
 
 def _percent(text: str) -> str:

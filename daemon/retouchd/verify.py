@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,12 +47,17 @@ def check_output(
 
 
 def mean_difference(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Mean absolute difference of the luma of a sample of rows, as a share of the full range."""
+    """Mean absolute difference over a sample of rows, as a share of the full range."""
     step = max(1, one.shape[0] // 256)
-    return float(np.mean(np.abs(_luma(one[::step]) - _luma(other[::step]))))
+    first, second = (_comparable(pixels[::step]) for pixels in (one, other))
+    if first.shape[2] != second.shape[2]:
+        # A format that knows no gray made it RGB.
+        first, second = (np.broadcast_to(p, (*p.shape[:2], 3)) for p in (first, second))
+    difference = cv2.mean(cv2.absdiff(first, second))
+    return float(np.mean(difference[: first.shape[2]]) / 255)
 
 
-def _luma(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    colours = pixels[..., : 3 if pixels.shape[-1] >= 3 else 1].astype(np.float32)
-    luma: NDArray[np.float32] = colours.mean(axis=-1) / np.iinfo(pixels.dtype).max
-    return luma
+def _comparable(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colours without alpha, 8 bits a sample."""
+    colours = np.ascontiguousarray(pixels[..., : 3 if pixels.shape[-1] >= 3 else 1])
+    return colours if colours.dtype == np.uint8 else (colours >> 8).astype(np.uint8)

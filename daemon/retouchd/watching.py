@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from retouchd.clock import Clock
 from retouchd.config import Config, Lane
 from retouchd.intake import Intake
 from retouchd.lanes import LaneState
 from retouchd.machinery import Machinery, Say
-from retouchd.mounts import mount_of, read_mounts
+from retouchd.mounts import Mount, mount_of, read_mounts
 from retouchd.watch import Watch
 
 HASTY = 5.0
@@ -25,6 +26,7 @@ class Watching:
         self._parts, self._clock, self._say, self._hasty = parts, clock, say, hasty
         self._watch = Watch(self.wake)
         self._intakes: dict[str, Intake] = {}
+        self._mounts: dict[str, Mount | None] = {}
         self._answer_within = 60.0
 
     def start(self, config: Config) -> None:
@@ -38,16 +40,14 @@ class Watching:
                 self._parts.ledger,
                 self._parts.hands,
                 config.scan,
-                self._clock,
-                self._say,
+                clock=self._clock,
+                say=self._say,
                 patience=min(patience, HASTY) if self._hasty else patience,
                 excluded=_excluded(lane.config, config.lanes),
                 wake_pipeline=self._parts.wake,
             )
-            intake.on_ready = lambda ready, choice=config.scan.watch: self._look(ready, choice)
+            intake.on_ready = partial(self._look, choice=config.scan.watch)
             self._intakes[lane.name] = intake
-            if lane.ready:
-                self._look(lane, config.scan.watch)
             intake.start()
 
     def _look(self, lane: LaneState, choice: str) -> None:
@@ -63,9 +63,7 @@ class Watching:
                 lane.watching = "events"
             else:
                 self._say("watch failed", level="warning", lane=lane.name, cause=problem)
-        self._say(
-            "watching", lane=lane.name, inbox=inbox, by=lane.watching, on=lane.file_system
-        )
+        self._say("watching", lane=lane.name, inbox=inbox, by=lane.watching, on=lane.file_system)
 
     def wake(self, lane: str, path: str | None = None) -> None:
         """Have a lane scanned soon; ``path`` was touched."""
@@ -78,29 +76,46 @@ class Watching:
         for path in paths:
             self.wake(lane, path)
 
-    def alive(self, now: float) -> bool:
-        """Whether every intake made progress; a dead watch falls back to scanning."""
+    def check(self) -> None:
+        """Fall back to scanning where a watch died, and look where something was (un)mounted,
+        which no watch tells."""
+        mounts, now = read_mounts(), {}
         for lane in self._parts.lanes:
             if lane.watching == "events" and not self._watch.alive(lane.name):
                 lane.watching = "scan"
                 self._say("watch lost", level="warning", lane=lane.name)
-        limit = _STUCK + 2 * self._answer_within
+                self.wake(lane.name)
+            now[lane.name] = mount_of(str(lane.config.inbox), mounts)
+            if self._mounts.get(lane.name, now[lane.name]) != now[lane.name]:
+                self.wake(lane.name)
+        self._mounts = now
+
+    def alive(self, now: float) -> bool:
+        """Whether every intake made progress; a call may have waited for hands that work."""
+        limit = _STUCK + 12 * self._answer_within
         return all(i.is_alive() and now - i.beat < limit for i in self._intakes.values())
 
+    def _pairs(self) -> list[tuple[LaneState, Intake]]:
+        found = ((lane, self._intakes.get(lane.name)) for lane in self._parts.lanes)
+        return [(lane, intake) for lane, intake in found if intake]
+
     def quiet(self) -> bool:
-        """Whether every lane that is not paused has been scanned and nothing is arriving."""
+        """Whether every lane that can work has been scanned and nothing is arriving."""
         return all(
-            intake.idle or (lane.pause is not None and intake.failures > 0)
-            for lane in self._parts.lanes
-            if (intake := self._intakes.get(lane.name))
+            intake.idle or intake.failures > 0 or (lane.pause is not None and lane.relapses > 1)
+            for lane, intake in self._pairs()
         )
 
+    def troubled(self) -> bool:
+        """Whether a lane can't work, or can't be scanned."""
+        return any(lane.pause or intake.failures > 0 for lane, intake in self._pairs())
+
     def tried_again(self) -> bool:
-        """Whether each paused lane was looked at twice, so that the trouble is not a blink."""
+        """Whether each lane in trouble was looked at twice, so that it is not a blink."""
         return all(
-            intake.failures > 1
-            for lane in self._parts.lanes
-            if lane.pause and (intake := self._intakes.get(lane.name))
+            intake.failures > 1 or lane.relapses > 1
+            for lane, intake in self._pairs()
+            if lane.pause or intake.failures > 0
         )
 
     def _stop_intakes(self) -> None:

@@ -41,7 +41,9 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
     """
     fds: list[int] = []
     try:
-        header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+        header, fds, _, _ = socket.recv_fds(sock, _HEADER.size, _MAX_FDS)
+        for fd in fds:
+            os.set_inheritable(fd, False)
         header += _exactly(sock, _HEADER.size - len(header)) if header else b""
         if not header:
             raise Closed

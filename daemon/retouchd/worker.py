@@ -17,6 +17,7 @@ import numpy as np
 
 from retouchd.budget import ByteBudget
 from retouchd.engine import Engine, Request, Result
+from retouchd.errors import HandDied, ShareHung
 from retouchd.hands import Call, Hands
 from retouchd.roots import RootRef
 from retouchd.shared import SharedArray, attach, put
@@ -148,10 +149,22 @@ class Worker:
         arguments: Values,
         arrays: Sequence[SharedArray] = (),
     ) -> tuple[Values, list[SharedArray]]:
-        subject = order.image.path
-        return self._hands.call(
-            Call(task, order.lane, subject, order.within, arguments, arrays)
-        )
+        path = order.image.path
+        call = Call(task, order.lane, path, order.within, arguments, arrays, long=True)
+        try:
+            return self._hands.call(call)
+        except ShareHung:
+            self._see_who_hangs(order)
+            cause = f"it gave no answer within {order.within:g} s"
+            raise HandDied(path=path, cause=cause) from None
+
+    def _see_who_hangs(self, order: Order) -> None:
+        """Raises ShareHung if it is a share; else it was the photo."""
+        image, within = order.image, order.within / 10
+        inside = {"root": asdict(image.root), "paths": [image.path]}
+        self._hands.call(Call("look", order.lane, image.root.path, within, inside))
+        outbox = {"root": asdict(order.outbox)}
+        self._hands.call(Call("free", order.lane, order.outbox.path, within, outbox))
 
 
 def _pack(results: Sequence[Result]) -> SharedArray:
@@ -180,6 +193,7 @@ def _to_finish(order: Order, prepared: Prepared) -> Values:
         "regions": prepared.facts["regions"],
         "metadata": prepared.facts["metadata"],
         "blend": order.settings["blend"],
+        "opaque": order.source == "alpha",
         # A wider feather would leave a trace of what was marked.
         "feather": min(order.settings["mask"]["feather"], order.settings["mask"]["dilate"]),
         "output": output,

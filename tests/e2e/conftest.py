@@ -18,8 +18,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 
-FAST = ["--set", "scan.settle=200ms", "--set", "scan.answer_within=20s", "--set", "retry.first=200ms"]
+FAST = [
+    "--set",
+    "scan.settle=200ms",
+    "--set",
+    "scan.answer_within=20s",
+    "--set",
+    "retry.first=200ms",
+]
 E2E_TIMEOUT = 120
 
 
@@ -44,35 +52,13 @@ def blob(height: int = 160, width: int = 220) -> np.ndarray:
     return mask
 
 
-class Spool:
-    """A root with its folders."""
+class Commands:
+    """The command line for one configuration. where: the options that name it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.inbox, self.outbox = root / "inbox", root / "outbox"
-        self.archive, self.failed = root / "archive", root / "failed"
-        self.inbox.mkdir(parents=True)
-        self.dropped: dict[str, str] = {}
-
-    def drop(self, name: str, data: np.ndarray | bytes) -> Path:
-        """Put one file into the inbox."""
-        path = self.inbox / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not isinstance(data, bytes):
-            encoded, buffer = cv2.imencode(path.suffix, data)
-            assert encoded
-            data = buffer.tobytes()
-        path.write_bytes(data)
-        self.dropped[name] = hashlib.sha256(data).hexdigest()
-        return path
-
-    def drop_pair(self, stem: str, suffix: str = ".png", seed: int = 0) -> None:
-        """Put a photo and its mask into the inbox."""
-        self.drop(f"{stem}{suffix}", texture(seed))
-        self.drop(f"{stem}_mask.png", blob())
+    where: tuple[str, ...]
 
     def command(self, *words: str, more: tuple[str, ...] = ()) -> list[str]:
-        return [sys.executable, "-m", "retouchd", *words, "--root", str(self.root), *more]
+        return [sys.executable, "-m", "retouchd", *words, *self.where, *more]
 
     def retouchd(self, *words: str, fast: bool = False, timeout: float = 60) -> Any:
         """Run one command to its end."""
@@ -95,6 +81,35 @@ class Spool:
 
     def jobs(self) -> list[dict[str, Any]]:
         return json.loads(self.retouchd("jobs", "--json", "--limit", "-1").stdout)
+
+
+class Spool(Commands):
+    """A root with its folders. where: how a command finds it; ``--root`` if left out."""
+
+    def __init__(self, root: Path, where: tuple[str, ...] = ()) -> None:
+        self.root = root
+        self.where = where or ("--root", str(root))
+        self.inbox, self.outbox = root / "inbox", root / "outbox"
+        self.archive, self.failed = root / "archive", root / "failed"
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        self.dropped: dict[str, str] = {}
+
+    def drop(self, name: str, data: np.ndarray | bytes) -> Path:
+        """Put one file into the inbox."""
+        path = self.inbox / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not isinstance(data, bytes):
+            encoded, buffer = cv2.imencode(path.suffix, data)
+            assert encoded
+            data = buffer.tobytes()
+        path.write_bytes(data)
+        self.dropped[name] = hashlib.sha256(data).hexdigest()
+        return path
+
+    def drop_pair(self, stem: str, suffix: str = ".png", seed: int = 0) -> None:
+        """Put a photo and its mask into the inbox."""
+        self.drop(f"{stem}{suffix}", texture(seed))
+        self.drop(f"{stem}_mask.png", blob())
 
     def files(self, folder: Path) -> list[str]:
         """Visible files below a folder, without the dated part of their paths."""
@@ -119,18 +134,37 @@ class Spool:
         assert self.files(self.inbox) == []
         assert self.digests(self.archive) == self.dropped
         done = Counter(job["name"] for job in self.jobs() if job["state"] == "done")
-        assert done == Counter({name: 1 for name in expected})
+        assert done == Counter(dict.fromkeys(expected, 1))
         assert self.files(self.failed) == []
+
+
+class Lanes(Commands):
+    """A configuration file with several lanes, each with folders and options of its own."""
+
+    def __init__(self, root: Path, **top: Any) -> None:
+        self.root, self.top = root, {"state": str(root / "state"), **top}
+        self.file = root / "config.yaml"
+        self.where = ("--config", str(self.file))
+        self.lanes: dict[str, dict[str, Any]] = {}
+        root.mkdir(parents=True)
+
+    def lane(self, name: str, **options: Any) -> Spool:
+        """Add a lane, or change the options of one; returns its folders."""
+        self.lanes[name] = {"name": name, "root": str(self.root / name), **options}
+        tree = {**self.top, "lanes": list(self.lanes.values())}
+        self.file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+        return Spool(self.root / name, self.where)
 
 
 class Running:
     """`retouchd run` in the background, its log lines readable as they come."""
 
-    def __init__(self, spool: Spool, *more: str) -> None:
+    def __init__(self, spool: Commands, *more: str) -> None:
         command = spool.command("run", more=(*FAST, "--set", "log.format=json", *more))
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: list[dict[str, Any]] = []
         self.raw: list[str] = []
+        self._ended = False
         self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -143,8 +177,13 @@ class Running:
                 if line.startswith("{"):
                     self.lines.append(json.loads(line))
                 self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
-    def wait_for(self, event: str, count: int = 1, timeout: float = 40, **facts: Any) -> dict[str, Any]:
+    def wait_for(
+        self, event: str, count: int = 1, timeout: float = 40, **facts: Any
+    ) -> dict[str, Any]:
         """Wait for the ``count``-th log line with that event."""
 
         def matching() -> list[dict[str, Any]]:
@@ -155,11 +194,10 @@ class Running:
             ]
 
         with self._news:
-            found = self._news.wait_for(
-                lambda: len(matching()) >= count or self.process.poll() is not None, timeout
-            )
+            found = self._news.wait_for(lambda: len(matching()) >= count or self._ended, timeout)
             got = matching()
-        assert found and len(got) >= count, f"no {event} {facts} in {''.join(self.raw)}"
+        assert found, f"no {event} {facts} in {''.join(self.raw)}"
+        assert len(got) >= count, f"it ended without {event} {facts}: {''.join(self.raw)}"
         return got[count - 1]
 
     def kill(self) -> None:
@@ -173,6 +211,14 @@ class Running:
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        if self.process.poll() is None:
+            self.kill()
+        self._reader.join(5)
+        if self.process.stderr:
+            self.process.stderr.close()
 
 
 @pytest.fixture
@@ -191,10 +237,33 @@ def start(spool: Spool) -> Iterator[Callable[..., Running]]:
 
     yield begin
     for running in started:
-        if running.process.poll() is None:
-            running.kill()
-        if running.process.stderr:
-            running.process.stderr.close()
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def make_lanes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Lanes]:
+    """A configuration with lanes for a whole module: ``make_lanes(**top_level_keys)``."""
+    return lambda **top: Lanes(tmp_path_factory.mktemp("lanes") / "root", **top)
+
+
+@pytest.fixture(scope="module")
+def make_spool(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Spool]:
+    """Spools for a whole module."""
+    return lambda: Spool(tmp_path_factory.mktemp("spool") / "root")
+
+
+@pytest.fixture(scope="module")
+def start_all() -> Iterator[Callable[..., Running]]:
+    """Starts `run` for a whole module: ``start_all(spool_or_lanes, *options)``."""
+    started: list[Running] = []
+
+    def begin(what: Commands, *more: str) -> Running:
+        started.append(Running(what, *more))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.close()
 
 
 @pytest.fixture
@@ -221,12 +290,12 @@ def eventually(claim: Callable[[], bool], timeout: float = 30) -> bool:
     return claim()
 
 
-@pytest.fixture(name="eventually")
+@pytest.fixture(name="eventually", scope="session")
 def eventually_fixture() -> Callable[..., bool]:
     return eventually
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pictures() -> Any:
     """texture(seed) and blob(): a photo and a mask."""
 

@@ -65,6 +65,12 @@ def _named(ledger: Ledger, numbers: list[int]) -> list[Job]:
 
 
 def _retry(ledger: Ledger, job: Job) -> None:
+    # Asked again inside, because the service may have gone on with it since.
+    with ledger.transaction():
+        _retry_now(ledger, ledger.job(job.id) or job)
+
+
+def _retry_now(ledger: Ledger, job: Job) -> None:
     own = [drop for drop in job.drops if drop.role is not Role.SHARED_MASK]
     reason = None
     if job.state not in RETRYABLE:
@@ -75,23 +81,22 @@ def _retry(ledger: Ledger, job: Job) -> None:
         reason = "tried again, because its originals are gone"
     if reason:
         raise WrongState(job=job.id, state=job.state, wish=reason)
-    with ledger.transaction():
-        # The originals may have been mended where they lie, and retention must leave them.
-        ledger.unsettle(job.id)
-        for drop in own:
-            if drop.place is Place.FAILED:
-                ledger.release_kept(job.lane, "failed", drop.where)
-        ledger.change(
-            job.id,
-            State.READY,
-            now=time.time(),
-            why="retried by hand",
-            attempts=0,
-            crashes=0,
-            interrupted=0,
-            next_attempt_at=None,
-            completed_at=None,
-        )
+    # The originals may have been mended where they lie, and retention must leave them.
+    ledger.unsettle(job.id)
+    for drop in own:
+        if drop.place is Place.FAILED:
+            ledger.release_kept(job.lane, "failed", drop.where)
+    ledger.change(
+        job.id,
+        State.READY,
+        now=time.time(),
+        why="retried by hand",
+        attempts=0,
+        crashes=0,
+        interrupted=0,
+        next_attempt_at=None,
+        completed_at=None,
+    )
 
 
 def cancel(
@@ -127,5 +132,3 @@ def adopt(
         )
     ledger.forget_roots(lane)
     typer.echo(f"the folders of lane {lane} will be taken as they are")
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -55,9 +55,17 @@ def main() -> None:
     try:
         app()
     except RetouchdError as error:
-        typer.echo(f"retouchd: {error.message}\n{error.advice}", err=True)
-        sys.exit(error.exit_code)
+        _complain(error)
     except BrokenPipeError:
         # `retouchd jobs | head` is no error.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if any("log.level=debug" in word for word in sys.argv):
+            raise
+        _complain(RetouchdError(cause=f"{error} ({type(error).__name__})"))
+
+
+def _complain(error: RetouchdError) -> NoReturn:
+    typer.echo(f"retouchd: {error.message}\n{error.advice}", err=True)
+    sys.exit(error.exit_code)

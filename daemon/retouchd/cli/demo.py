@@ -48,9 +48,7 @@ def demo(
 
 
 def _show(root: Path, names: list[str]) -> None:
-    import cv2
-
-    from retouchd.demo.sheet import Row, contact_sheet, save
+    from retouchd.demo.sheet import Row, contact_sheet, read, save
 
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
     rows = []
@@ -58,8 +56,7 @@ def _show(root: Path, names: list[str]) -> None:
         after = next((root / "outbox" / today).glob(f"{name}.*"))
         before = root / "archive" / today / after.name
         mask = root / "archive" / today / f"{name}_mask.png"
-        pictures = [cv2.imread(str(path)) for path in (before, mask, after)]
-        rows.append(Row(pictures[0], pictures[1][..., 0], pictures[2]))
+        rows.append(Row(*(read(path) for path in (before, mask, after))))
     sheet = root / "contact-sheet.png"
     save(contact_sheet(rows), sheet)
     typer.echo(f"results:        {root / 'outbox' / today}")

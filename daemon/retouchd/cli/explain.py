@@ -23,6 +23,7 @@ from retouchd.config import Config
 from retouchd.errors import ConfigInvalid
 from retouchd.explain import Explanation, Facts
 from retouchd.explain import explain as explain_facts
+from retouchd.job import Job, Role
 from retouchd.live import read_live
 
 
@@ -59,11 +60,14 @@ def _gather(config: Config, path: Path) -> Facts:
     assert lane is not None
     live = read_live(config.state)
     ledger = reader(config)
-    jobs = []
+    exists = os.path.lexists(path)
+    jobs: list[Job] = []
     if ledger:
         jobs = ledger.holding(name, role, relative)
         if role == "inbox":
-            jobs = jobs or ledger.named(name, relative)
+            jobs = [job for job in jobs if _owns(job, relative)]
+            # What lies there now is another file than one of that name that was filed away.
+            jobs = jobs if jobs or exists else ledger.named(name, relative)
         ledger.close()
     facts = (live or {}).get("lanes", {}).get(name, {})
     return Facts(
@@ -71,11 +75,16 @@ def _gather(config: Config, path: Path) -> Facts:
         role=role,
         path=relative,
         jobs=jobs,
-        exists=os.path.lexists(path),
+        exists=exists,
         running=live is not None,
         paused=facts.get("paused"),
         now=time.time(),
     )
+
+
+def _owns(job: Job, path: str) -> bool:
+    """Whether a file in the inbox is the job's own, and not its folder's mask."""
+    return any(drop.where == path and drop.role is not Role.SHARED_MASK for drop in job.drops)
 
 
 def _locate(config: Config, path: str) -> tuple[str, str, str]:

@@ -51,7 +51,7 @@ def verify_models(
 ) -> None:
     """Check that weights are what their manifest says. Example: retouchd models verify --root DIR
 
-    Without a name, every model that the configuration uses.
+    Without a name, every model that the configuration uses. Each is loaded, too.
     """
     found = choose(config, root, sets, state).read()
     wanted = names or sorted({lane.model for lane in found.lanes})
@@ -60,12 +60,23 @@ def verify_models(
         try:
             spec = resolve(name, found.models_folder)
             verify(spec)
+            _load(spec)
         except ModelUnusable as error:
             typer.echo(f"{name}: {error.message} {error.advice}", err=True)
             bad = error.exit_code
         else:
-            typer.echo(f"{name}: good, sha256 {spec.sha256}")
+            known = name in available(found.models_folder)
+            good = "good" if known else "it loads, but no manifest says what it should be"
+            typer.echo(f"{name}: {good}, sha256 {spec.sha256}")
     raise typer.Exit(bad)
+
+
+def _load(spec: ModelSpec) -> None:
+    """Raise ModelUnusable for weights that no lane could work with."""
+    if spec.path is not None:
+        from retouchd.weights import load_lama
+
+        load_lama(spec)
 
 
 def _plain(spec: ModelSpec) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +20,10 @@ from retouchd.cli.options import (
 from retouchd.config import Lane
 from retouchd.config.units import show_size
 from retouchd.errors import TransientError, printable
-from retouchd.hands import Hands
-from retouchd.pruning import ROOTS, Pruning
-from retouchd.retention import Decision
+
+if TYPE_CHECKING:
+    from retouchd.pruning import Pruning
+    from retouchd.retention import Decision
 
 
 def prune(
@@ -41,6 +42,10 @@ def prune(
     """Delete files that are older than their lane keeps them. Example: retouchd prune --dry-run"""
     found = choose(config, root, sets, state).read()
     ledger = writer(found)
+    # Only now: `status` and the others shall not wait for what this needs.
+    from retouchd.hands import Hands
+    from retouchd.pruning import Pruning
+
     hands = Hands(2, len(found.lanes), memory=4 << 30)
     pruning = Pruning(ledger, hands, found.scan.answer_within)
     code, shown = 0, []
@@ -85,6 +90,8 @@ def _print(lane: Lane, decision: Decision) -> None:
 
 
 def _path(lane: Lane, role: str, path: str) -> str:
+    from retouchd.pruning import ROOTS
+
     return f"{lane.folders[ROOTS[role]]}/{path}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from retouchd import logs
-from retouchd.blackbox import BlackBox
 from retouchd.cli.options import (
     Choice,
     ConfigOption,
@@ -57,6 +56,8 @@ def once(
 def _serve(choice: Choice, *, once: bool) -> None:
     config = choice.read()
     # Heavy parts only now, so that a wrong configuration is told at once.
+    from retouchd import logs
+    from retouchd.blackbox import BlackBox
     from retouchd.cli.progress import progress
     from retouchd.ledger import InstanceLock
     from retouchd.local_engine import LocalEngine
@@ -88,6 +89,10 @@ def _serve(choice: Choice, *, once: bool) -> None:
                     code = service.run()
         finally:
             engine.close(timeout=1.0)
+    if parts.abandoned:
+        # Leaving as usual would wait for threads that wait for the device.
+        sys.stderr.flush()
+        os._exit(code)
     raise typer.Exit(code)
 
 
@@ -95,13 +100,12 @@ def _serve(choice: Choice, *, once: bool) -> None:
 def _signals(service: Service) -> Iterator[None]:
     """Handlers that only set flags; the old ones come back afterwards."""
 
+    # Not even waking the loop: the lock of its event may be held by the very code interrupted.
     def stop(number: int, frame: FrameType | None) -> None:
         service.wish.stop = True
-        service.wake()
 
     def reload(number: int, frame: FrameType | None) -> None:
         service.wish.reload = True
-        service.wake()
 
     wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
     before = {number: signal.signal(number, handler) for number, handler in wanted.items()}

@@ -25,6 +25,17 @@ def check_apart(lanes: Mapping[str, Mapping[str, Path]]) -> None:
         _check_pair(one, other)
 
 
+def check_outside(key: str, folder: Path, lanes: Mapping[str, Mapping[str, Path]]) -> None:
+    """Raise ValueError where ``folder`` (of the setting ``key``) is, or lies in, a lane's folder:
+    there it would be taken for drops, moved away or pruned."""
+    inner = Path(os.path.normpath(folder))
+    for lane, folders in lanes.items():
+        for role, outer in folders.items():
+            if Path(os.path.normpath(outer)) in (inner, *inner.parents):
+                place = f"{role} of lane {lane!r} ({outer})"
+                raise ValueError(f"{key} ({inner}) lies inside {place}; put it elsewhere")
+
+
 def _check_pair(one: Where, other: Where) -> None:
     (lane_a, role_a, a), (lane_b, role_b, b) = one, other
     if a == b:

@@ -12,11 +12,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from retouchd.config.folders import check_apart
+from retouchd.config.folders import check_apart, check_outside
 from retouchd.config.units import Duration, Hours, PixelCount, Size
-from retouchd.naming import check_template
+from retouchd.naming import check_template, fixed_format
 
 _DAY = 86400.0
+_Use = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+_Name = Field(
+    pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+    description="up to 40 of a-z, 0-9, - and _, beginning with a letter or digit",
+)
 
 
 class Section(BaseModel):
@@ -35,7 +40,7 @@ class Log(Section):
 class Device(Section):
     """What the models run on."""
 
-    use: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    use: Annotated[str, _Use] = "auto"
     require_gpu: bool = False
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=512)] = "auto"
 
@@ -105,6 +110,20 @@ class Output(Section):
         check_template(value)
         return value
 
+    @model_validator(mode="after")
+    def _one_format(self) -> Output:
+        named = fixed_format(self.path)
+        if named and self.format not in ("same", named):
+            raise ValueError(
+                f"path makes {named} files, but format is {self.format}; end path in {{ext}}"
+            )
+        return self
+
+    def work(self) -> dict[str, Any]:
+        """What decides the output's bytes; a fixed ending of the path decides the format."""
+        kind = fixed_format(self.path) or self.format
+        return {"format": kind, **self.model_dump(include={"quality", "strip_metadata"})}
+
 
 class Limits(Section):
     """What a single drop may cost."""
@@ -148,7 +167,7 @@ class Schedule(Section):
 class Lane(Section):
     """One watched inbox folder with one task, one model and one set of options."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    name: Annotated[str, _Name]
     task: Literal["inpaint"] = "inpaint"
     model: str = "classical"
     strategy: Literal["auto", "crop", "whole"] = "auto"
@@ -175,11 +194,11 @@ class Lane(Section):
         folders = {key: root / key for key in ("inbox", "outbox", "archive", "failed")}
         return {**folders, **{k: v for k, v in value.items() if v is not None}}
 
-    @field_validator("inbox", "outbox", "archive", "failed")
+    @field_validator("root", "inbox", "outbox", "archive", "failed")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        if not value.is_absolute():
-            raise ValueError(f"{str(value)!r} must be an absolute path, like /srv/retouch/inbox")
+    def _absolute(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError(f"{str(value)!r} must be an absolute path, like /srv/retouch")
         return value
 
     def work(self) -> dict[str, Any]:
@@ -191,7 +210,7 @@ class Lane(Section):
             "blend": self.blend,
             "mask": self.mask.model_dump(),
             "rectangles": [r.model_dump() for r in self.pairing.rectangles],
-            "output": self.output.model_dump(include={"format", "quality", "strip_metadata"}),
+            "output": self.output.work(),
             "max_pixels": self.limits.max_pixels,
             "max_bytes": self.limits.max_bytes,
         }
@@ -226,7 +245,10 @@ class Config(Section):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two lanes are called {sorted(twice)[0]!r}; give each its own name")
-        check_apart({lane.name: lane.folders for lane in self.lanes})
+        folders = {lane.name: lane.folders for lane in self.lanes}
+        check_apart(folders)
+        check_outside("state", self.state, folders)
+        check_outside("models", self.models_folder, folders)
         return self
 
     @property

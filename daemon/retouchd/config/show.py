@@ -9,11 +9,22 @@ import yaml
 from pydantic import BaseModel
 
 from retouchd.config.sections import Config
-from retouchd.config.units import show_duration
+from retouchd.config.units import show_duration, show_pixels
 
 _DURATIONS = frozenset(
-    "settle incomplete_after local remote answer_within first longest orphan_after max_age every "
-    "drain".split()
+    [
+        "settle",
+        "incomplete_after",
+        "local",
+        "remote",
+        "answer_within",
+        "first",
+        "longest",
+        "orphan_after",
+        "max_age",
+        "every",
+        "drain",
+    ]
 )
 _SIZES = frozenset({"max_bytes", "max_size", "min_free"})
 
@@ -42,5 +53,5 @@ def _with_unit(key: str, value: Any) -> Any:
     if key in _SIZES:
         return f"{value}B"
     if key == "max_pixels":
-        return f"{value / 1_000_000:g}MP"
+        return show_pixels(value)
     return value if isinstance(value, (int, float)) else str(value)

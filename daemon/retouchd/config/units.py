@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import time
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -21,32 +22,39 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_NUMBER = r"(\d+(?:\.\d+)?)\s*"
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)\s*"
+
+
+def _text(value: Any) -> str:
+    # As it stands in the file: YAML's true is Python's True.
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 def parse_duration(value: Any) -> float:
     """Seconds from ``"30d"``, ``"1h30m"``, ``"500ms"``; a bare number is refused."""
-    text = str(value).strip()
+    text = _text(value)
     parts = re.findall(_NUMBER + r"(ms|s|m|h|d|w)", text)
     if not parts or "".join(f"{n}{u}" for n, u in parts) != text.replace(" ", ""):
         raise ValueError(f"{text!r} is not a duration; write it like 500ms, 10s, 5m, 2h, 30d or 1w")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return float(sum(Decimal(number) * _MS[unit] for number, unit in parts) / 1000)
 
 
 def parse_size(value: Any) -> int:
     """Bytes from ``"2GiB"`` or ``"500MB"``; a bare number is refused."""
-    match = re.fullmatch(_NUMBER + r"([kKMGT]i?B|B)", str(value).strip())
+    match = re.fullmatch(_NUMBER + r"([kKMGT]i?B|B)", _text(value))
     if not match or match[2] not in _BYTES:
-        raise ValueError(f"{value!r} is not a size; write it like 500KB, 20MiB or 2GiB")
-    return int(float(match[1]) * _BYTES[match[2]])
+        raise ValueError(f"{_text(value)!r} is not a size; write it like 500KB, 20MiB or 2GiB")
+    return int(Decimal(match[1]) * _BYTES[match[2]])
 
 
 def parse_pixels(value: Any) -> int:
     """Pixels from ``"200MP"``."""
-    match = re.fullmatch(_NUMBER + r"MP", str(value).strip())
+    match = re.fullmatch(_NUMBER + r"MP", _text(value))
     if not match:
-        raise ValueError(f"{value!r} is not a number of pixels; write it like 0.5MP or 200MP")
-    return int(float(match[1]) * 1_000_000)
+        raise ValueError(
+            f"{_text(value)!r} is not a number of pixels; write it like 0.5MP or 200MP"
+        )
+    return int(Decimal(match[1]) * 1_000_000)
 
 
 def parse_hours(value: Any) -> tuple[time, time]:
@@ -65,11 +73,17 @@ def parse_hours(value: Any) -> tuple[time, time]:
 
 def show_duration(seconds: float) -> str:
     """The shortest exact way to write a duration that ``parse_duration`` reads back."""
+    exact = Decimal(repr(seconds)) * 1000
     for unit in ("w", "d", "h", "m", "s"):
-        count = seconds / _SECONDS[unit]
+        count = exact / _MS[unit]
         if count >= 1 and count == int(count):
             return f"{int(count)}{unit}"
-    return f"{round(seconds * 1000)}ms"
+    return f"{exact.normalize():f}ms"
+
+
+def show_pixels(pixels: int) -> str:
+    """The way to write a number of pixels that ``parse_pixels`` reads back."""
+    return f"{(Decimal(pixels) / 1_000_000).normalize():f}MP"
 
 
 def show_size(size: int) -> str:

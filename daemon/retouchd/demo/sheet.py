@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchd.errors import StartError
+
 Picture = NDArray[np.uint8]
 TILE = (420, 300)
 _GAP = 8
@@ -19,7 +21,7 @@ _PAPER = 245
 
 @dataclass(frozen=True)
 class Row:
-    """One pair and its result; BGR [H, W, 3] and, for the mask, grey [H, W], uint8."""
+    """One pair and its result; BGR [H, W, 3] uint8, the mask too."""
 
     before: Picture
     mask: Picture
@@ -38,10 +40,9 @@ def contact_sheet(rows: Sequence[Row]) -> Picture:
         _write(sheet, title, (_GAP + column * (width + _GAP), 20))
     for number, row in enumerate(rows):
         top = _HEAD + number * (height + _GAP)
-        grey = cv2.cvtColor(row.mask, cv2.COLOR_GRAY2BGR)
-        for column, picture in enumerate((row.before, grey, row.after)):
+        for column, picture in enumerate((row.before, row.mask, row.after)):
             left = _GAP + column * (width + _GAP)
-            sheet[top : top + height, left : left + width] = _tile(np.asarray(picture, np.uint8))
+            sheet[top : top + height, left : left + width] = _tile(picture)
     return sheet
 
 
@@ -50,7 +51,7 @@ def _tile(picture: Picture) -> Picture:
     width, height = TILE
     scale = min(width / picture.shape[1], height / picture.shape[0])
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     tile = np.full((height, width, 3), _PAPER, np.uint8)
     top, left = (height - size[1]) // 2, (width - size[0]) // 2
     tile[top : top + size[1], left : left + size[0]] = small
@@ -59,6 +60,14 @@ def _tile(picture: Picture) -> Picture:
 
 def _write(sheet: Picture, text: str, at: tuple[int, int]) -> None:
     cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (60, 60, 60), 1, cv2.LINE_AA)
+
+
+def read(path: Path) -> Picture:
+    """A picture as BGR; raises StartError where it can't be read."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise StartError(cause=f"{path} can't be read")
+    return np.asarray(picture, np.uint8)
 
 
 def save(sheet: Picture, path: Path) -> None:

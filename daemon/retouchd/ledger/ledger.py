@@ -10,17 +10,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retouchd.errors import LedgerUnusable, NoSuchJob, WrongState
+from retouchd.errors import NoSuchJob, WrongState
 from retouchd.job import FileStat, Place, State, is_legal
 from retouchd.ledger.reader import KeptFile, LedgerReader, RootRow
 from retouchd.ledger.rows import NewDrop, path_blob
+from retouchd.ledger.trouble import unusable
 
 _COLUMNS = frozenset(
-    "source attempts crashes interrupted next_attempt_at output output_sha256 output_size "
-    "key duplicate_of model model_sha256 settings timings notes error remedy error_file "
-    "completed_at".split()
+    [
+        "name",
+        "source",
+        "attempts",
+        "crashes",
+        "interrupted",
+        "next_attempt_at",
+        "output",
+        "output_sha256",
+        "output_size",
+        "key",
+        "duplicate_of",
+        "model",
+        "model_sha256",
+        "settings",
+        "timings",
+        "notes",
+        "error",
+        "remedy",
+        "error_file",
+        "completed_at",
+    ]
 )
-_PATHS = frozenset({"output", "error_file"})
+_PATHS = frozenset({"name", "output", "error_file"})
 _JSON = frozenset({"settings", "timings", "notes"})
 
 
@@ -36,11 +56,8 @@ class Ledger(LedgerReader):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             path.touch(mode=0o640)
         except OSError as error:
-            raise LedgerUnusable(
-                path=path,
-                cause=error.strerror or str(error),
-                fix="Give the folder to the service user, or set `state` elsewhere.",
-            ) from None
+            fix = "Give the folder to the service user, or set `state` elsewhere."
+            raise unusable(path, error, fix) from None
         super().__init__(path)
 
     def _bring_up_to_date(self, version: int) -> None:
@@ -61,15 +78,23 @@ class Ledger(LedgerReader):
                 if number == 1
                 else ""
             )
-            self._db.executescript(
-                f"BEGIN IMMEDIATE;{script}{first}PRAGMA user_version = {number};COMMIT;"
-            )
+            try:
+                self._db.executescript(
+                    f"BEGIN IMMEDIATE;{script}{first}PRAGMA user_version = {number};COMMIT;"
+                )
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                # Another process may have done it in this very moment.
+                if self._version() < number:
+                    raise
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Several writes as one: all of them or, after an exception, none."""
         with self.lock:
-            if self._db.in_transaction:
+            inside = self._db.in_transaction
+            if inside:
                 yield self._db
                 return
             self._db.execute("BEGIN IMMEDIATE")

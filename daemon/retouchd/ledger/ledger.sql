@@ -45,6 +45,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_state ON jobs (state, next_attempt_at);
 CREATE INDEX jobs_by_lane ON jobs (lane, state);
 CREATE INDEX jobs_by_key ON jobs (key) WHERE key IS NOT NULL;
+CREATE INDEX jobs_done ON jobs (completed_at) WHERE state = 'done';
 CREATE TABLE drops (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     job        INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -61,6 +62,7 @@ CREATE TABLE drops (
     next_where BLOB
 );
 CREATE INDEX drops_by_job ON drops (job);
+CREATE INDEX drops_in_inbox ON drops (job) WHERE place = 'inbox';
 CREATE INDEX drops_moving ON drops (job) WHERE next_place IS NOT NULL;
 CREATE TABLE changes (                   -- every state change, with its reason
     job    INTEGER NOT NULL,
@@ -117,9 +119,11 @@ AND (state IN ('waiting', 'ready', 'running', 'published', 'failed')
      OR id IN (SELECT job FROM drops WHERE place = 'inbox' AND role != 'shared_mask'));
 
 -- name: live_drops_of_lane
-SELECT drops.* FROM drops JOIN jobs ON jobs.id = drops.job WHERE jobs.lane = :lane
-AND (jobs.state IN ('waiting', 'ready', 'running', 'published', 'failed')
-     OR (drops.place = 'inbox' AND drops.role != 'shared_mask')) ORDER BY drops.id;
+SELECT * FROM drops WHERE job IN (
+    SELECT id FROM jobs WHERE lane = :lane
+    AND (state IN ('waiting', 'ready', 'running', 'published', 'failed')
+         OR id IN (SELECT job FROM drops WHERE place = 'inbox' AND role != 'shared_mask'))
+) ORDER BY id;
 
 -- name: jobs_named
 SELECT * FROM jobs WHERE lane = :lane AND id IN (SELECT job FROM drops WHERE path = :path)
@@ -161,8 +165,11 @@ AND lane IN (SELECT value FROM json_each(:lanes))
 AND id NOT IN (SELECT value FROM json_each(:busy)) ORDER BY id LIMIT 1;
 
 -- name: next_due_at
-SELECT MIN(next_attempt_at) FROM jobs WHERE state IN ('failed', 'running', 'published', 'quarantined')
-AND next_attempt_at IS NOT NULL;
+-- Of jobs in lanes that work; what is due by now is found by the others.
+SELECT MIN(next_attempt_at) FROM jobs WHERE next_attempt_at > :now AND (
+    (state = 'failed' AND lane IN (SELECT value FROM json_each(:working)))
+    OR (state IN ('running', 'published', 'quarantined')
+        AND lane IN (SELECT value FROM json_each(:lanes))));
 
 -- name: duplicate
 SELECT * FROM jobs WHERE key = :key AND state = 'done' AND id != :job ORDER BY id DESC LIMIT 1;

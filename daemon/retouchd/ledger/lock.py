@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 
 from retouchd.errors import LedgerHeld, LedgerUnusable
-
+from retouchd.ledger.trouble import unusable
 
 _PAUSES = (0.02, 0.05, 0.1)
+_LONGEST = 20
 
 
 class InstanceLock:
@@ -26,17 +27,18 @@ class InstanceLock:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise LedgerUnusable(
-                path=ledger,
-                cause=f"its folder can't be written ({error.strerror})",
-                fix="Create the folder and give it to the service user, or set `state` elsewhere.",
-            ) from None
+            raise _unusable(ledger, error) from None
         if not self._take():
             pid = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise LedgerHeld(pid=pid, path=ledger)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            # One write of one length: no reader finds the half of it, and no space is given back
+            # that a full disk would not return.
+            os.pwrite(self._fd, f"{os.getpid():<{_LONGEST}}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._fd)
+            raise _unusable(ledger, error) from None
 
     def _take(self) -> bool:
         """More than one try, because ``holder`` takes the lock for a moment when it looks."""
@@ -66,6 +68,12 @@ class InstanceLock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def _unusable(ledger: Path, error: OSError) -> LedgerUnusable:
+    fix = "Create the folder and give it to the service user, or set `state` elsewhere."
+    error.strerror = f"its folder can't be written ({error.strerror})"
+    return unusable(ledger, error, fix)
 
 
 def holder(ledger: Path) -> int | None:

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from retouchd.errors import LedgerUnusable
+from retouchd.errors import LedgerNotYet, LedgerUnusable
 from retouchd.job import Job, State
 from retouchd.ledger.rows import path_blob, to_drop, to_job
 from retouchd.ledger.statements import load_statements
+from retouchd.ledger.trouble import unusable
 
 BUSY_MS = 10_000
 
@@ -102,17 +103,16 @@ class LedgerReader:
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    def _none_yet(self, cause: str) -> LedgerUnusable:
+    def _none_yet(self, cause: str) -> LedgerNotYet:
         fix = "That is done by the next `retouchd run` or `retouchd once`."
-        return LedgerUnusable(path=self.path, cause=cause, fix=fix)
+        return LedgerNotYet(path=self.path, cause=cause, fix=fix)
 
     def _unusable(self, error: sqlite3.Error | str) -> LedgerUnusable:
-        return LedgerUnusable(
-            path=self.path,
-            cause=str(error),
-            fix="Check the rights on its folder and the free space. A damaged ledger can be moved "
-            "away: finished files stay where they are, and what lies in the inbox is done again.",
+        fix = (
+            "Check the rights on its folder and the free space. A damaged ledger can be moved "
+            "away: finished files stay where they are, and what lies in the inbox is done again."
         )
+        return unusable(self.path, error, fix)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -189,9 +189,15 @@ class LedgerReader:
         )
         return found[0] if found else None
 
-    def next_due_at(self) -> float | None:
-        """When the earliest retry is due."""
-        row = self._one("next_due_at")
+    def next_due_at(
+        self, working: Collection[str], lanes: Collection[str], now: float
+    ) -> float | None:
+        """When the next retry is due after ``now``.
+
+        working: lanes that may start new work. lanes: lanes that may go on with old.
+        """
+        values = {"working": json.dumps(list(working)), "lanes": json.dumps(list(lanes))}
+        row = self._one("next_due_at", now=now, **values)
         return row[0] if row else None
 
     def duplicate(self, key: str, job: int) -> Job | None:
@@ -226,7 +232,9 @@ class LedgerReader:
     def root(self, lane: str, role: str) -> RootRow | None:
         """A lane's folder as it was set up."""
         row = self._one("root", lane=lane, role=role)
-        return row and RootRow(row["lane"], row["role"], os.fsdecode(row["path"]), row["marker"])
+        if row is None:
+            return None
+        return RootRow(row["lane"], row["role"], os.fsdecode(row["path"]), row["marker"])
 
     def kept(self, lane: str) -> list[KeptFile]:
         """The lane's files that retention may delete."""
@@ -240,11 +248,22 @@ class LedgerReader:
         row = self._one("newest_clock")
         return float(row[0]) if row else 0.0
 
+    def damage(self) -> list[str]:
+        """What SQLite's own check finds wrong with the file; empty when it is whole."""
+        try:
+            with self.lock:
+                rows = self._db.execute("PRAGMA quick_check(5)").fetchall()
+        except sqlite3.Error as error:
+            return [str(error)]
+        found = [str(row[0]) for row in rows]
+        return [] if found == ["ok"] else found
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Several questions about one moment; inside a transaction they are part of it."""
         with self.lock:
-            if self._db.in_transaction:
+            inside = self._db.in_transaction
+            if inside:
                 yield
                 return
             self._db.execute("BEGIN")

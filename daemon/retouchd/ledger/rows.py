@@ -53,10 +53,27 @@ def to_drop(row: sqlite3.Row) -> Drop:
 
 def to_job(row: sqlite3.Row, drops: Iterable[Drop]) -> Job:
     """One row of ``jobs`` with its drops."""
-    plain = (
-        "id lane task source created_at updated_at attempts crashes interrupted next_attempt_at "
-        "output_sha256 output_size key duplicate_of model model_sha256 error remedy completed_at"
-    ).split()
+    plain = [
+        "id",
+        "lane",
+        "task",
+        "source",
+        "created_at",
+        "updated_at",
+        "attempts",
+        "crashes",
+        "interrupted",
+        "next_attempt_at",
+        "output_sha256",
+        "output_size",
+        "key",
+        "duplicate_of",
+        "model",
+        "model_sha256",
+        "error",
+        "remedy",
+        "completed_at",
+    ]
     return Job(
         state=State(row["state"]),
         name=os.fsdecode(row["name"]),

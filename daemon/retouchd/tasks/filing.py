@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from retouchd import files
+from retouchd.durable import make_durable
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.moving import Outcome, move
 from retouchd.roots import open_root
@@ -51,6 +53,7 @@ def resume(values: Values, _: Sequence[SharedArray]) -> Answer:
         if waiting and files.sha256(root, hidden) == values["sha256"]:
             return {"reached": "written", "stat": None}, []
         if not waiting and visible and files.sha256(root, final) == values["sha256"]:
+            make_durable(root, final)
             return {"reached": "published", "stat": stat_to_wire(visible)}, []
         files.delete(root, hidden)
         return {"reached": "nothing", "stat": None}, []
@@ -129,9 +132,9 @@ def prune(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def free(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """Free bytes on a root's file system. values: root."""
+    """Free bytes on a root's file system, and which that is. values: root. Gives free, device."""
     with open_root(root_of(values["root"])) as root:
-        return {"free": files.free_bytes(root)}, []
+        return {"free": files.free_bytes(root), "device": os.fstat(root.fd).st_dev}, []
 
 
 FILING: Mapping[str, Task] = {

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 
 from retouchd import files
+from retouchd.errors import TransientError
 from retouchd.images import check_complete, read_header
 from retouchd.listing import list_names
-from retouchd.roots import establish, open_root
+from retouchd.roots import Root, RootRef, establish, open_root, read_marker
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import Answer, Task, Values, root_of, stat_to_wire
+from retouchd.walking import trouble
 
 _PROBE = ".retouchd-probe.tmp"
 _PROBE_LEAST = 4096
 _PROBE_MOST = 256 << 20
+_COUNT_MOST = 500_000
+_PROBE_BLOCK = 1 << 20
 
 
 def set_up(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -32,12 +38,18 @@ def set_up(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def scan(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """List an inbox. values: root, ignore, excluded. Gives names as [path, inode, plain]."""
+    """List an inbox. values: root, ignore, excluded.
+
+    Gives names as [path, inode, plain], and the seconds that listing took, without any wait for a
+    hand.
+    """
+    began = time.monotonic()
     with open_root(root_of(values["root"])) as root:
         found = list_names(root, values["ignore"], values["excluded"])
     # Once more: a share that went away in between must not look like an empty folder.
     with open_root(root_of(values["root"])):
-        return {"names": [[f.path, f.inode, f.plain] for f in found]}, []
+        took = time.monotonic() - began
+        return {"names": [[f.path, f.inode, f.plain] for f in found], "seconds": took}, []
 
 
 def look(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -54,11 +66,14 @@ def check(values: Values, _: Sequence[SharedArray]) -> Answer:
     """
     with open_root(root_of(values["root"])) as root:
         shown = root.shown(values["path"])
-        with files.open_drop(root, values["path"], values["max_bytes"]) as (fd, stat):
-            with files.trouble(root, values["path"]), os.fdopen(os.dup(fd), "rb") as file:
-                check_complete(file, stat.size, shown)
-                file.seek(0)
-                header = read_header(file, shown)
+        with (
+            files.open_drop(root, values["path"], values["max_bytes"]) as (fd, stat),
+            trouble(root, values["path"]),
+            os.fdopen(os.dup(fd), "rb") as file,
+        ):
+            check_complete(file, stat.size, shown)
+            file.seek(0)
+            header = read_header(file, shown)
     channels = (1 if header.mode == "gray" else 3) + header.has_alpha
     deep = 2 if header.bit_depth > 8 else 1
     decoded = header.width * header.height * channels * deep
@@ -74,10 +89,73 @@ def probe(values: Values, _: Sequence[SharedArray]) -> Answer:
     needed = min(max(values["needed"], _PROBE_LEAST), _PROBE_MOST)
     for wire in values["roots"]:
         with open_root(root_of(wire)) as root:
-            files.write_temporary(root, _PROBE, bytes(needed))
+            # Random, because a file system that compresses has room for any number of zeros.
+            block = os.urandom(min(needed, _PROBE_BLOCK))
+            files.write_temporary(root, _PROBE, (block * -(-needed // len(block)))[:needed])
             files.delete(root, _PROBE)
         needed = _PROBE_LEAST
     return {}, []
+
+
+def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Try a folder out, set up or not. values: path, identity, count.
+
+    identity: uid, gid and groups to try it as, for good (a hand of root's only), or null. count:
+    whether to count the folders below. Gives exists; where it is false, parent (the nearest folder
+    there is) and creatable; else marker, free (bytes), folders, and trouble: the error that a job
+    would meet, or null. Raises what keeps the folder from being opened.
+    """
+    path = values["path"]
+    if values["identity"] and os.geteuid() == 0:
+        _become(*values["identity"])
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        parent = _nearest(path)
+        able = os.access(parent, os.W_OK | os.X_OK)
+        return {"exists": False, "parent": parent, "creatable": able}, []
+    try:
+        root = Root(RootRef("", "", path, ""), fd)
+        return {
+            "exists": True,
+            "marker": read_marker(fd, path),
+            "free": files.free_bytes(root),
+            "folders": _count_folders(path) if values["count"] else 0,
+            "trouble": _trouble_writing(root),
+        }, []
+    finally:
+        os.close(fd)
+
+
+def _become(uid: int, gid: int, groups: Sequence[int]) -> None:
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def _nearest(path: str) -> str:
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _count_folders(path: str) -> int:
+    # The top folder counts as well: each takes one inotify watch.
+    return sum(1 for _ in islice(os.walk(path), _COUNT_MOST))
+
+
+def _trouble_writing(root: Root) -> Values | None:
+    """Permissions on a share are the server's, so only writing tells."""
+    name = f".retouchd-trial-{os.getpid()}.tmp"
+    try:
+        with trouble(root, ""), os.scandir(root.fd) as entries:
+            next(entries, None)
+        files.write_temporary(root, name, bytes(_PROBE_LEAST))
+        files.delete(root, name)
+    except TransientError as error:
+        error.facts["path"] = root.ref.path
+        return error.to_wire()
+    return None
 
 
 LOOKING: Mapping[str, Task] = {
@@ -86,4 +164,5 @@ LOOKING: Mapping[str, Task] = {
     "look": look,
     "check": check,
     "probe": probe,
+    "inspect": inspect,
 }

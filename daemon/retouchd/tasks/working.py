@@ -27,7 +27,7 @@ from retouchd.images import (
 from retouchd.masks import Hole, Names, read_hole
 from retouchd.regions import plan
 from retouchd.roots import open_root
-from retouchd.shared import SharedArray, attach, put
+from retouchd.shared import SharedArray, attach, put_all
 from retouchd.tasks.packing import pack, unpack
 from retouchd.tasks.values import Answer, Original, Task, Values, original_of, region_of, root_of
 from retouchd.verify import check_output
@@ -61,12 +61,9 @@ def prepare(values: Values, _: Sequence[SharedArray]) -> Answer:
         "coverage": hole.coverage,
         "notes": list(hole.notes),
     }
-    return result, [
-        put(photo.pixels),
-        put(hole.mask),
-        put(pack([rgb for rgb, _ in crops], photo.pixels.dtype)),
-        put(pack([mask for _, mask in crops], hole.mask.dtype)),
-    ]
+    rgbs = pack([rgb for rgb, _ in crops], photo.pixels.dtype)
+    masks = pack([mask for _, mask in crops], hole.mask.dtype)
+    return result, put_all([photo.pixels, hole.mask, rgbs, masks])
 
 
 def _read(original: Original, values: Values) -> bytes:
@@ -85,7 +82,8 @@ def _sha256(data: bytes) -> str:
 def _hole(
     photo: Photo, image: Original, mask: Original | None, values: Values
 ) -> tuple[Hole, str | None]:
-    grey, sha256, notes = None, None, ()
+    grey, sha256 = None, None
+    notes: tuple[str, ...] = ()
     if mask:
         data = _read(mask, values)
         sha256 = _sha256(data)
@@ -105,9 +103,10 @@ def _hole(
 def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     """Put the model's answers into the photo, encode it, check it and write it.
 
-    values: regions, metadata, blend, feather, output, root, temporary, name, verbatim (an
-    original to copy byte by byte, when nothing is to be repaired or converted). arrays: photo,
-    hole, and the answers as float32 RGB, flat. Gives sha256, size, extension, notes.
+    values: regions, metadata, blend, feather, opaque (whether the hole was in the photo's alpha,
+    which is closed then), output, root, temporary, name, verbatim (an original to copy byte by
+    byte, when nothing is to be repaired or converted). arrays: photo, hole, and the answers as
+    float32 RGB, flat. Gives sha256, size, extension, notes.
     """
     if values["verbatim"]:
         original = original_of(values["verbatim"])
@@ -129,6 +128,8 @@ def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
             blend=values["blend"],
             feather_px=values["feather"],
         )
+    if values["opaque"]:
+        pixels[hole > 0, -1] = np.iinfo(pixels.dtype).max
     metadata = Metadata.from_wire(values["metadata"])
     settings = Output.model_construct(**values["output"])
     result = Photo(pixels, metadata)

@@ -1,0 +1,1 @@
+"""Repeatable measurements; each prints ratios against a baseline in the same run."""

@@ -1,0 +1,28 @@
+"""`make bench`: run all benchmarks, or those that are named.
+
+python -m benchmarks [throughput] [scan] [start]
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import machine, scan, start, throughput
+
+ALL = {"throughput": throughput.main, "scan": scan.main, "start": start.main}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        print(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(ALL)}")
+        return 2
+    print(machine.describe())
+    for name in names or ALL:
+        print(f"\n{name}")
+        ALL[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""Whether the models are the ones meant, and what they would run on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from retouchd.config import Config, Device
+from retouchd.device import choose
+from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
+from retouchd.errors import GpuRequired, ModelUnusable
+from retouchd.manifest import ModelSpec, resolve, verify
+from retouchd.painter import needs_torch
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def judge_models(config: Config) -> list[Finding]:
+    """One finding per model that a lane uses, and one for the device."""
+    findings, specs = [], []
+    for name in sorted({lane.model for lane in config.lanes}):
+        finding, spec = _judge_model(name, config.models_folder)
+        findings.append(finding)
+        if spec:
+            specs.append(spec)
+    return [*findings, judge_device(config.device, specs, driver=_DRIVER.exists())]
+
+
+def _judge_model(name: str, folder: Path) -> tuple[Finding, ModelSpec | None]:
+    check = f"model {name}"
+    try:
+        spec = resolve(name, folder)
+        verify(spec)
+    except ModelUnusable as error:
+        return from_error(check, error), None
+    where = f"{spec.path}, sha256 {spec.sha256}" if spec.path else "needs no weights"
+    return fine(check, f"{spec.architecture}, {where}"), spec
+
+
+def judge_device(device: Device, specs: Sequence[ModelSpec], *, driver: bool) -> Finding:
+    """What the models run on; imports torch only where one needs it. driver: NVIDIA's is loaded."""
+    check = "device"
+    if not device.require_gpu and not any(needs_torch(spec) for spec in specs):
+        return fine(check, "no model needs more than the CPU")
+    try:
+        place = choose(device)
+    except GpuRequired as error:
+        return from_error(check, error)
+    except (ImportError, OSError) as error:
+        remedy = "Install torch anew into the environment of retouchd."
+        return problem(check, f"torch can't be loaded ({error})", remedy)
+    if driver and not place.is_gpu and device.use != "cpu":
+        return warning(
+            check,
+            f"{place.label}, although an NVIDIA driver is loaded",
+            "`nvidia-smi` must work for the service user, and torch must be a build for CUDA that "
+            "knows this GPU; under systemd the unit needs cuda.conf.example.",
+        )
+    return fine(check, place.label)

@@ -1,0 +1,103 @@
+"""Whether the ledger can be used: its folder, its file, its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from retouchd.config import Config
+from retouchd.config.units import show_duration
+from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
+from retouchd.doctor.folders import judge_missing, judge_space
+from retouchd.doctor.looks import Look
+from retouchd.errors import LedgerNotYet, LedgerUnusable
+from retouchd.ledger import LedgerReader
+from retouchd.ledger.lock import holder
+from retouchd.live import read_live
+from retouchd.mounts import Mount
+
+_LEAST = 1 << 30
+_BACK = 300.0  # clocks of a machine that synchronises stray by less
+
+
+def judge_state_folder(folder: Path, look: Look, mount: Mount | None) -> Finding:
+    """Whether the ledger's folder is on a local disk and can be written."""
+    check = "ledger folder"
+    if mount and mount.remote:
+        return problem(
+            check,
+            f"{folder} is on a network file system ({mount.kind}), where SQLite's locks and syncs "
+            "can't be trusted",
+            "Set `state` to a folder on a local disk, like /var/lib/retouchd.",
+        )
+    if look.error or look.trouble:
+        error = look.error or look.trouble
+        assert error is not None
+        return from_error(check, error)
+    if not look.exists:
+        return judge_missing(check, str(folder), look)
+    return judge_space(check, str(folder), look.free, _LEAST)
+
+
+def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
+    """The ledger if it can be asked questions, and what is to be said of its file."""
+    check, path = "ledger", config.state / "ledger.sqlite3"
+    try:
+        reader = LedgerReader(path)
+    except LedgerNotYet:
+        return None, [fine(check, f"{path} is made ready at the next start")]
+    except LedgerUnusable as error:
+        return None, [from_error(check, error)]
+    except OSError as error:
+        cause = error.strerror or str(error)
+        return None, [problem(check, f"{path} can't be read ({cause})", _RIGHTS)]
+    damage = reader.damage()
+    if damage:
+        reader.close()
+        return None, [problem(check, f"{path} is damaged: {'; '.join(damage)}", _DAMAGED)]
+    paused = judge_paused(read_live(config.state))
+    return reader, [fine(check, f"{path} is whole"), judge_service(path), *paused]
+
+
+_RIGHTS = "Run doctor as the service user: sudo -u retouchd retouchd doctor."
+_STATUS = "`retouchd status` and the service's log tell more."
+_DAMAGED = (
+    "Stop the service and move the file and its -wal away: finished files stay where they are, and "
+    "what lies in the inbox is done again. Check the disk before you trust it again."
+)
+
+
+def judge_service(ledger: Path) -> Finding:
+    """Whether a service works with the ledger now."""
+    pid = holder(ledger)
+    return fine("service", f"it runs as process {pid}" if pid else "it does not run now")
+
+
+def judge_paused(live: Mapping[str, Any] | None) -> list[Finding]:
+    """What keeps the running service from working, which may be visible to it alone.
+
+    live: the service's own facts, None where none runs.
+    """
+    return [
+        problem(f"lane {name}, service", facts["paused"], facts.get("remedy") or _STATUS)
+        for name, facts in (live or {}).get("lanes", {}).items()
+        if facts.get("paused")
+    ]
+
+
+def judge_clock(newest: float, now: float) -> Finding:
+    """Whether the clock went back. newest: the newest time that the ledger saw; epoch seconds."""
+    if newest <= now + _BACK:
+        return fine("clock", f"it stands at {_shown(now)}")
+    return warning(
+        "clock",
+        f"it stands at {_shown(now)}, but the ledger has seen {_shown(newest)} already "
+        f"({show_duration(round(newest - now))} later)",
+        "Set the clock; until then nothing gets old enough to be pruned.",
+    )
+
+
+def _shown(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "minutes")

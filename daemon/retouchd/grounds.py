@@ -1,0 +1,71 @@
+"""A lane's four folders: set up, known again, adopted anew, and looked at while it is paused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from retouchd.lanes import ROLES, LaneState
+from retouchd.ledger import Ledger, RootRow
+from retouchd.roots import RootRef
+
+Ask = Callable[..., dict[str, Any]]
+"""Has a hand do a task: its name, what it is about, and its arguments."""
+
+
+class Grounds:
+    """The folders of one lane. ask: reaches them; raises TransientError."""
+
+    def __init__(self, lane: LaneState, ledger: Ledger, ask: Ask) -> None:
+        self._lane, self._ledger, self._ask = lane, ledger, ask
+
+    def disowned(self) -> bool:
+        """Whether a person has the folders taken as they are now (`retouchd adopt`)."""
+        return any(self._known(role) is None for role in ROLES)
+
+    def set_up(self) -> None:
+        """Make or check the folders; the lane is ready then."""
+        roots = {}
+        for role in ROLES:
+            path = self._path(role)
+            known = self._known(role)
+            found = self._ask(
+                "set_up",
+                path,
+                lane=self._lane.name,
+                role=role,
+                path=path,
+                known=known and to_wire(known),
+            )
+            roots[role] = RootRef(**found)
+            if known is None:
+                self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
+        self._lane.set_roots(roots)
+
+    def probe(self) -> None:
+        """See whether the lane can work; raises what a job would meet."""
+        inbox = self._lane.root("inbox")
+        self._ask("scan", inbox.path, root=to_wire(inbox), ignore=["*"], excluded=[])
+        pause = self._lane.pause
+        roots = [self._lane.root(role) for role in ROLES]
+        if pause:
+            # What has to be free is asked of the first: the one where it was lacking.
+            roots.sort(key=lambda root: not f"{pause.path}/".startswith(f"{root.path}/"))
+        self._ask(
+            "probe",
+            roots[0].path,
+            roots=[to_wire(root) for root in roots],
+            needed=pause.needed if pause else 0,
+        )
+
+    def _path(self, role: str) -> str:
+        return str(self._lane.config.folders[role])
+
+    def _known(self, role: str) -> RootRow | None:
+        row = self._ledger.root(self._lane.name, role)
+        return row if row and row.path == self._path(role) else None
+
+
+def to_wire(root: RootRef | RootRow) -> dict[str, str]:
+    """A root as plain values."""
+    return {"lane": root.lane, "role": root.role, "path": root.path, "marker": root.marker}

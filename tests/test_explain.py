@@ -1,0 +1,80 @@
+"""`explain` has an answer for every file, and it is the true one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from retouchd.config import for_root
+from retouchd.explain import Facts, explain
+from retouchd.job import Drop, FileStat, Job, Place, Role, State
+
+LANE = for_root("/srv/retouch").lanes[0]
+DROP = Drop(1, 7, Role.IMAGE, "cat.jpg", Place.INBOX, "cat.jpg", FileStat(1, 2, 3))
+JOB = Job(7, "inpaint", "inpaint", State.WAITING, "mask", "cat.jpg", 0.0, 1000.0, drops=(DROP,))
+FILE = Facts(LANE, "inbox", "cat.jpg", (), exists=True, running=True, paused=None, now=1000.0)
+
+
+def says(facts: Facts) -> str:
+    return " ".join(explain(facts).lines)
+
+
+def test_an_ignored_file_is_told_by_its_rule():
+    found = explain(replace(FILE, path="cat.jpg.part"))
+    assert found.verdict == "ignored"
+    assert "*.part" in found.lines[0]
+
+
+def test_a_file_that_nobody_recorded_yet_is_settling_while_a_service_runs():
+    assert explain(FILE).verdict == "settling"
+    assert explain(replace(FILE, running=False)).verdict == "not_running"
+    assert explain(replace(FILE, paused="disk full")).verdict == "paused"
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing():
+    assert explain(replace(FILE, exists=False)).verdict == "missing"
+
+
+def test_the_mask_of_a_folder_is_no_job():
+    assert explain(replace(FILE, path="set/_mask.png")).verdict == "shared_mask"
+
+
+def test_a_photo_without_mask_is_told_what_to_drop_and_how_long_it_waits():
+    text = says(replace(FILE, jobs=(JOB,)))
+    assert "cat_mask.png" in text
+    assert "1d" in text
+
+
+def test_a_mask_without_photo_waits_for_its_photo():
+    mask = replace(JOB, drops=(replace(DROP, role=Role.MASK, path="cat_mask.png"),))
+    assert "waits for its photo" in says(replace(FILE, jobs=(mask,)))
+
+
+def test_a_file_that_changed_is_waiting_to_be_still():
+    moving = replace(JOB, drops=(replace(DROP, stat=None),))
+    assert "until they are still" in says(replace(FILE, jobs=(moving,)))
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_an_answer_that_names_the_job(state):
+    job = replace(JOB, state=state, error="Why.", remedy="What to do.", output="d/cat.jpg")
+    found = explain(replace(FILE, jobs=(job,)))
+    assert found.verdict == state.value
+    assert "Job 7" in found.lines[0]
+    assert len(found.lines) >= 2
+
+
+def test_a_quarantined_file_is_told_why_where_and_how_to_go_on():
+    lies = replace(DROP, place=Place.FAILED, where="2026-11-21/cat.jpg")
+    job = replace(JOB, state=State.QUARANTINED, error="Why.", remedy="Do this.", drops=(lies,))
+    text = says(replace(FILE, jobs=(job,)))
+    assert "Why. Do this." in text
+    assert "/srv/retouch/failed/2026-11-21/cat.jpg" in text
+    assert "retouchd retry 7" in text
+
+
+def test_a_paused_lane_is_mentioned_for_open_jobs_only():
+    assert "paused" in says(replace(FILE, jobs=(JOB,), paused="disk full"))
+    done = replace(JOB, state=State.DONE, output="d/cat.jpg")
+    assert "paused" not in says(replace(FILE, jobs=(done,), paused="disk full"))

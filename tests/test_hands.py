@@ -1,0 +1,278 @@
+"""The pool of worker processes: each kind of harm costs one process and never the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retouchd.errors import (
+    HandDied,
+    NotAnImage,
+    OutOfMemory,
+    RetouchdError,
+    RootLost,
+    ShareHung,
+    Unexpected,
+)
+from retouchd.hands import Call, Hands, _understand
+from retouchd.roots import Root, RootRef
+from retouchd.shared import attach, put
+
+ROOMY = 8 << 30
+
+
+@pytest.fixture
+def pool() -> Iterator[Callable[..., Hands]]:
+    pools: list[Hands] = []
+
+    def make(size: int = 2, lanes: int = 1, memory: int = ROOMY) -> Hands:
+        pools.append(Hands(size, lanes, memory))
+        return pools[-1]
+
+    yield make
+    for made in pools:
+        made.close()
+
+
+def scan(ref: RootRef, lane: str = "a", within: float = 8.0) -> Call:
+    values = {"root": asdict(ref), "ignore": [], "excluded": []}
+    return Call("scan", lane, ref.path, within, values)
+
+
+def in_background(hands: Hands, call: Call) -> tuple[threading.Thread, list[object]]:
+    """Start a call in a thread; what it raised or returned is put into the list."""
+    heard: list[object] = []
+
+    def work() -> None:
+        try:
+            heard.append(hands.call(call))
+        except RetouchdError as error:
+            heard.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, heard
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_task_answers_with_plain_values_even_for_names_that_are_not_utf8(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    root = make_root()
+    Path(os.fsdecode(os.fsencode(root.ref.path) + b"/caf\xe9.png")).touch()
+    answer, arrays = pool().call(scan(root.ref))
+    assert [name for name, _, _ in answer["names"]] == [os.fsdecode(b"caf\xe9.png")]
+    assert arrays == []
+
+
+def test_an_error_in_a_hand_is_raised_as_itself_and_the_hand_goes_on(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    Path(root.ref.path, "text.png").write_text("this is no picture, but long enough to be read")
+    values = {"root": asdict(root.ref), "path": "text.png", "max_bytes": 1000}
+    with pytest.raises(NotAnImage, match=r"text\.png"):
+        hands.call(Call("check", "a", "text.png", 8.0, values))
+    before = hands.pids()
+    hands.call(scan(root.ref))
+    assert hands.pids() == before
+
+
+def test_a_bug_in_a_task_is_an_unexpected_error_and_costs_no_hand(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    with pytest.raises(Unexpected, match="KeyError"):
+        hands.call(Call("scan", "a", "x", 8.0, {}))
+    before = hands.pids()
+    hands.call(scan(root.ref))
+    assert hands.pids() == before
+
+
+def test_a_lost_root_keeps_its_facts_across_the_process_border(
+    pool: Callable[..., Hands], tmp_path: Path
+) -> None:
+    ref = RootRef("holiday", "inbox", str(tmp_path / "gone"), "m")
+    with pytest.raises(RootLost) as caught:
+        pool().call(scan(ref, lane="holiday"))
+    assert "retouchd adopt holiday" in caught.value.advice
+
+
+def test_a_hand_that_hangs_is_given_up_after_the_deadline_and_replaced(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    [stuck] = hands.pids()
+    os.kill(stuck, signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(ShareHung, match=r"0\.3 s"):
+        hands.call(scan(root.ref, within=0.3))
+    assert time.monotonic() - began < 2
+    hands.call(scan(root.ref))
+    assert stuck not in hands.pids()
+
+
+def test_a_hand_killed_in_the_middle_of_a_task_is_reported_and_replaced(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    [victim] = hands.pids()
+    os.kill(victim, signal.SIGSTOP)
+    thread, heard = in_background(hands, scan(root.ref))
+    wait_until(lambda: hands._busy["a"] == 1)
+    os.kill(victim, signal.SIGKILL)
+    thread.join()
+    assert isinstance(heard[0], HandDied)
+    assert "SIGKILL, out of memory?" in heard[0].message
+    hands.call(scan(root.ref))
+
+
+def test_a_hand_that_died_while_idle_is_not_blamed_on_the_next_file(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    [victim] = hands.pids()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: hands._all[0].process.poll() is not None)
+    hands.call(scan(root.ref))
+    assert victim not in hands.pids()
+
+
+def test_lanes_that_hang_leave_a_hand_to_the_lane_that_does_not(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """Three lanes share four hands; however the first two behave, the third gets one."""
+    hands, root = pool(4, lanes=3), make_root()
+    threads = []
+    for number, lane in enumerate("aabb"):
+        threads.append(in_background(hands, scan(root.ref, lane, 8.0))[0])
+        if number < 3:
+            # Each of them is stopped as soon as it runs, as if its share hung.
+            wait_until(lambda: len(hands.pids()) > number)  # noqa: B023
+            os.kill(hands.pids()[number], signal.SIGSTOP)
+    answer, _ = hands.call(scan(root.ref, "c"))
+    assert answer["names"] == []
+    hands.close()
+    for thread in threads:
+        thread.join()
+
+
+def test_running_out_of_memory_fails_the_task_and_not_the_hand(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(memory=450 << 20), make_root("outbox")
+    values = {"roots": [asdict(root.ref)], "needed": 256 << 20}
+    with pytest.raises(OutOfMemory, match="probe"):
+        hands.call(Call("probe", "a", root.ref.path, 8.0, values))
+    before = hands.pids()
+    hands.call(scan(root.ref))
+    assert hands.pids() == before
+    assert os.listdir(root.ref.path) == [".retouchd-root"]
+
+
+def test_a_hand_starts_without_torch_and_keeps_to_one_thread(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    folder = Path("/proc", str(hands.pids()[0]))
+    assert "libtorch" not in (folder / "maps").read_text()
+    assert len(list((folder / "task").iterdir())) == 1
+
+
+def test_the_signals_that_end_the_service_do_not_end_its_hands(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """Ctrl-C reaches the whole process group, but work under way is to be finished."""
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    before = hands.pids()
+    os.kill(before[0], signal.SIGINT)
+    os.kill(before[0], signal.SIGTERM)
+    hands.call(scan(root.ref))
+    assert hands.pids() == before
+
+
+def test_hands_die_with_their_service() -> None:
+    code = (
+        "import time\n"
+        "from retouchd.errors import RetouchdError\n"
+        "from retouchd.hands import Call, Hands\n"
+        "hands = Hands(2, 1, 8 << 30)\n"
+        "try: hands.call(Call('nothing', 'a', 'x', 8.0))\n"
+        "except RetouchdError: print(hands.pids()[0], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    service = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    hand = int(service.stdout.readline())
+    assert _alive(hand)
+    service.kill()
+    service.communicate()
+    wait_until(lambda: not _alive(hand))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_closing_ends_calls_under_way_and_refuses_new_ones(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    [pid] = hands.pids()
+    os.kill(pid, signal.SIGSTOP)
+    thread, heard = in_background(hands, scan(root.ref))
+    wait_until(lambda: hands._busy["a"] == 1)
+    hands.close()
+    thread.join()
+    assert isinstance(heard[0], HandDied)
+    assert not _alive(pid)
+    with pytest.raises(HandDied, match="stopping"):
+        hands.call(scan(root.ref))
+
+
+def test_what_a_hand_makes_up_is_refused_without_leaking_descriptors() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for answer in (
+        {"result": {}},
+        {"result": {}, "arrays": 5},
+        {"result": {}, "arrays": [{"shape": [9, 9], "dtype": "object"}]},
+        {"result": {}, "arrays": [{"shape": [1 << 33, 1 << 33], "dtype": "uint8"}]},
+        {"error": "TooLarge", "facts": "none"},
+        {"error": "exec", "facts": {"self": 1}},
+    ):
+        shared = put(np.zeros((2, 2), np.uint8))
+        with pytest.raises(Unexpected):
+            _understand(answer, [shared.fd])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_arrays_that_a_hand_sends_back_are_readable() -> None:
+    shared = put(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    _, [array] = _understand({"result": {}, "arrays": [shared.to_wire()]}, [shared.fd])
+    assert attach(array).tolist() == [[0, 1, 2], [3, 4, 5]]
+    array.close()

@@ -1,0 +1,198 @@
+"""Retention, carried out by real hands in real folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from retouchd.config import Lane, parse
+from retouchd.errors import RootLost
+from retouchd.hands import Hands
+from retouchd.job import FileStat, Place, Role, State
+from retouchd.lanes import ROLES
+from retouchd.ledger import Ledger, NewDrop, RootRow
+from retouchd.pruning import ROOTS, Pruning
+from retouchd.roots import MARKER, establish
+
+NOW = 1_000_000_000.0
+DAY = 86400.0
+
+
+@pytest.fixture(scope="module")
+def hands() -> Iterator[Hands]:
+    made = Hands(2, 1, 8 << 30)
+    yield made
+    made.close()
+
+
+@dataclass
+class House:
+    """A lane with folders, its ledger, and its retention."""
+
+    folder: Path
+    ledger: Ledger
+    pruning: Pruning
+
+    def lane(self, *sets: str) -> Lane:
+        text = f"lanes: [{{name: a, root: {self.folder}}}]"
+        return parse(text, "x", [f"lanes.a.retention.{item}" for item in sets]).lanes[0]
+
+    def keep(self, role: str, path: str, days: float, size: int = 10) -> Path:
+        """A finished job's file of that age."""
+        file = self.folder / ROOTS[role] / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x" * size)
+        found = file.stat()
+        job = self.ledger.add(
+            lane="a",
+            task="inpaint",
+            source="mask",
+            state=State.WAITING,
+            drops=[NewDrop(Role.IMAGE, path, None)],
+            now=1.0,
+        )
+        for state in (State.READY, State.RUNNING, State.PUBLISHED, State.DONE):
+            self.ledger.change(job, state, now=1.0)
+        self.ledger.moved(job, Place(ROOTS[role]) if role != "outputs" else Place.GONE, path)
+        stat = FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
+        self.ledger.keep(
+            job=job, lane="a", role=role, path=path, stat=stat, completed_at=NOW - days * DAY
+        )
+        return file
+
+
+@pytest.fixture
+def house(tmp_path: Path, hands: Hands) -> Iterator[House]:
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    for role in ROLES:
+        ref = establish("a", role, str(tmp_path / role))
+        ledger.set_root(RootRow("a", role, ref.path, ref.marker))
+    ledger.set_clock(NOW - 10)
+    yield House(tmp_path, ledger, Pruning(ledger, hands, 8.0))
+    ledger.close()
+
+
+@pytest.mark.parametrize("role", list(ROOTS))
+def test_what_is_too_old_goes_and_what_is_not_stays(house: House, role: str) -> None:
+    old = house.keep(role, "2026-01-01/album/old.png", 91)
+    new = house.keep(role, "2026-11-01/new.png", 89)
+    pruned = house.pruning.prune(house.lane(), NOW)
+    assert (pruned.deleted, pruned.freed, pruned.skipped) == (1, 10, 0)
+    assert not old.exists()
+    assert new.exists()
+    assert sorted(os.listdir(house.folder / ROOTS[role])) == [MARKER, "2026-11-01"]
+    assert [file.path for file in house.ledger.kept("a")] == ["2026-11-01/new.png"]
+
+
+def test_the_dry_run_lists_exactly_what_is_deleted_and_deletes_nothing(house: House) -> None:
+    files = [house.keep(role, f"d/{age}.png", age) for role in ROOTS for age in (10, 80, 100, 120)]
+    lane = house.lane("archive.max_age=50d", "outputs.max_size=25B")
+    doomed = house.pruning.decide(lane, NOW).delete
+    assert all(file.exists() for file in files)
+    pruned = house.pruning.prune(lane, NOW)
+    listed = {house.folder / ROOTS[d.file.role] / d.file.path for d in doomed}
+    assert listed == {file for file in files if not file.exists()}
+    assert pruned.deleted == len(doomed) == 7
+
+
+def test_a_file_that_a_person_replaced_or_edited_survives_and_is_no_longer_ours(
+    house: House,
+) -> None:
+    replaced = house.keep("outputs", "d/replaced.png", 100)
+    edited = house.keep("outputs", "d/edited.png", 100)
+    gone = house.keep("outputs", "d/gone.png", 100)
+    replaced.write_bytes(b"mine now, do not delete")
+    os.utime(edited, ns=(1, 1))
+    gone.unlink()
+    pruned = house.pruning.prune(house.lane(), NOW)
+    assert (pruned.deleted, pruned.freed, pruned.skipped) == (0, 0, 3)
+    assert replaced.exists()
+    assert edited.exists()
+    assert house.ledger.kept("a") == []
+
+
+def test_a_link_in_place_of_a_folder_leads_nowhere(house: House, tmp_path: Path) -> None:
+    file = house.keep("outputs", "d/photo.png", 100)
+    os.rename(file.parent, tmp_path / "elsewhere")
+    file.parent.symlink_to(tmp_path / "elsewhere")
+    house.pruning.prune(house.lane(), NOW)
+    assert (tmp_path / "elsewhere" / "photo.png").exists()
+
+
+def test_files_that_nobody_handed_over_are_never_touched(house: House) -> None:
+    stranger = house.folder / "outbox" / "2020-01-01" / "stranger.png"
+    stranger.parent.mkdir()
+    stranger.touch()
+    os.utime(stranger, (1, 1))
+    waiting = house.folder / "inbox" / "photo.png"
+    waiting.touch()
+    os.utime(waiting, (1, 1))
+    house.pruning.prune(house.lane("min_free=9999TB", "outputs.max_size=0B"), NOW)
+    assert stranger.exists()
+    assert waiting.exists()
+
+
+def test_roles_on_one_disk_together_free_what_is_needed_and_no_more(house: House) -> None:
+    """Each of the three lies on the same file system: what one frees, the others need not."""
+    volumes = house.pruning._volumes(house.lane("min_free=1B"))
+    assert [sorted(volume.roles) for volume in volumes] == [["archive", "failed", "outputs"]]
+    assert volumes[0].free > 0
+
+
+def test_too_little_free_space_lets_the_archive_go_first(house: House) -> None:
+    files = {role: house.keep(role, "d/photo.png", 10) for role in ROOTS}
+    doomed = house.pruning.decide(house.lane("min_free=9999TiB"), NOW).delete
+    assert [d.file.role for d in doomed] == ["archive", "failed", "outputs"]
+    assert all(file.exists() for file in files.values())
+
+
+def test_a_lost_folder_deletes_nothing(house: House) -> None:
+    file = house.keep("outputs", "d/old.png", 100)
+    (house.folder / "outbox" / MARKER).unlink()
+    with pytest.raises(RootLost):
+        house.pruning.prune(house.lane(), NOW)
+    assert file.exists()
+    assert len(house.ledger.kept("a")) == 1
+
+
+def test_a_lane_that_was_never_set_up_is_a_lost_folder(house: House) -> None:
+    house.keep("outputs", "d/old.png", 100)
+    house.ledger.forget_roots("a")
+    with pytest.raises(RootLost, match="never set up"):
+        house.pruning.prune(house.lane(), NOW)
+
+
+def test_a_clock_that_jumped_is_not_remembered_before_it_is_believed(house: House) -> None:
+    for number in range(30):
+        house.keep("outputs", f"d/{number}.png", 10)
+    later = NOW + 365 * DAY
+    for _ in range(2):
+        pruned = house.pruning.prune(house.lane(), later)
+        assert pruned.decision.braked
+        assert pruned.deleted == 0
+    assert house.ledger.newest_clock() == NOW - 10
+    assert house.pruning.prune(house.lane(), later, force=True).deleted == 30
+    assert house.ledger.newest_clock() == later
+
+
+def test_a_job_that_is_tried_again_meanwhile_keeps_its_files(house: House) -> None:
+    """Between the decision and the deletion a person ran `retouchd retry`."""
+    file = house.keep("failed", "d/photo.png", 100)
+    decision = house.pruning.decide(house.lane(), NOW)
+    assert len(decision.delete) == 1
+    with house.ledger.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'ready'")
+    assert house.pruning.carry_out(house.lane(), decision, NOW).deleted == 0
+    assert file.exists()
+
+
+def test_an_archived_original_that_was_pruned_is_gone_for_its_job(house: House) -> None:
+    house.keep("archive", "d/photo.png", 100)
+    house.pruning.prune(house.lane(), NOW)
+    job = house.ledger.job(1)
+    assert job is not None
+    assert job.drops[0].place is Place.GONE

@@ -1,0 +1,98 @@
+"""The last look at an output catches what must never be published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from retouchd.errors import OutputWrong
+from retouchd.images import Photo, decode, encode
+from retouchd.images.metadata import Metadata
+from retouchd.verify import check_output, mean_difference
+
+
+def photo(seed: int = 0, channels: int = 3) -> np.ndarray:
+    steps = np.random.default_rng(seed).integers(0, 256, (6, 8, channels), np.uint8)
+    return np.repeat(np.repeat(steps, 8, axis=0), 8, axis=1)
+
+
+HOLE = np.zeros((48, 64), np.uint8)
+HOLE[10:20, 10:20] = 255
+
+
+def repaired(original: np.ndarray) -> np.ndarray:
+    out = original.copy()
+    out[HOLE > 0] = 99
+    return out
+
+
+def look(encoded, composed, original, *, lossless):
+    check_output(
+        encoded,
+        composed=composed,
+        original=original,
+        hole=HOLE,
+        lossless=lossless,
+        name="p.png",
+    )
+
+
+def encoded_as(pixels: np.ndarray, kind: str):
+    return encode(Photo(pixels, Metadata(format=kind)))
+
+
+def test_a_right_output_passes():
+    original = photo()
+    for kind, lossless in (("png", True), ("tiff", True), ("jpeg", False), ("webp", False)):
+        composed = repaired(original)
+        look(encoded_as(composed, kind), composed, original, lossless=lossless)
+
+
+def test_a_pixel_that_changed_outside_the_hole_is_caught():
+    original = photo()
+    composed = repaired(original)
+    composed[0, 0] ^= 1
+    with pytest.raises(OutputWrong, match="outside the mask"):
+        look(encoded_as(composed, "png"), composed, original, lossless=True)
+
+
+def test_a_lossless_output_that_decodes_to_other_pixels_is_caught():
+    original = photo()
+    composed = repaired(original)
+    other = composed.copy()
+    other[15, 15] = 0
+    with pytest.raises(OutputWrong, match="other pixels"):
+        look(encoded_as(other, "png"), composed, original, lossless=True)
+
+
+def test_a_lossy_output_of_another_picture_is_caught():
+    original = photo()
+    with pytest.raises(OutputWrong, match="very different"):
+        look(encoded_as(photo(1), "jpeg"), repaired(original), original, lossless=False)
+
+
+def test_an_output_that_cannot_be_decoded_is_caught():
+    original = photo()
+    composed = repaired(original)
+    whole = encoded_as(composed, "jpeg")
+    with pytest.raises(OutputWrong, match="can't be decoded"):
+        look(replace(whole, data=whole.data[:200]), composed, original, lossless=False)
+
+
+def test_an_output_of_another_size_is_caught():
+    original = photo()
+    with pytest.raises(OutputWrong, match="size"):
+        look(encoded_as(repaired(original)[:, :-8], "png"), repaired(original), original, lossless=True)
+
+
+def test_gray_that_a_format_made_rgb_is_compared_by_its_values():
+    gray = photo(channels=1)
+    assert mean_difference(gray, np.repeat(gray, 3, axis=2)) == 0
+    assert mean_difference(gray, np.repeat(255 - gray, 3, axis=2)) > 0.2
+
+
+def test_the_decoder_of_the_check_is_the_one_of_the_work():
+    original = photo()
+    assert np.array_equal(decode(encoded_as(original, "png").data, "p", 10_000).pixels, original)
