@@ -36,11 +36,19 @@ def test_it_says_what_why_what_to_do_and_how_to_try_again() -> None:
         "album/p.png could not be retouched.",
         "Why: album/p.png is not an image",
         "What to do: Open it in a photo program",
-        "into /srv/retouch/inbox once more, or run retouchd retry 7",
+        "drop the file into /srv/retouch/inbox once more.",
         "Untouched originals in this folder: p (1).png.",
         "It was tried 1 time. Job 7 of lane holiday, 2026-11-21 13:05 +0000.",
     ):
         assert words in flat
+
+
+def test_a_retry_is_offered_only_where_it_could_help() -> None:
+    """A photo without its mask can't be tried again as it is."""
+    mask = replace(DROP, id=2, role=Role.MASK, path="album/p_mask.png")
+    whole = error_text(replace(JOB, drops=(DROP, mask)), INBOX, WHEN)
+    assert "once more, or run retouchd retry 7" in " ".join(whole.split())
+    assert "retouchd retry" not in error_text(JOB, INBOX, WHEN)
 
 
 def test_notepad_can_show_it() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,14 +258,15 @@ def test_closing_ends_calls_under_way_and_refuses_new_ones(
 
 def test_what_a_hand_makes_up_is_refused_without_leaking_descriptors() -> None:
     before = len(os.listdir("/proc/self/fd"))
-    for answer in (
+    answers: tuple[dict[str, Any], ...] = (
         {"result": {}},
         {"result": {}, "arrays": 5},
         {"result": {}, "arrays": [{"shape": [9, 9], "dtype": "object"}]},
         {"result": {}, "arrays": [{"shape": [1 << 33, 1 << 33], "dtype": "uint8"}]},
         {"error": "TooLarge", "facts": "none"},
         {"error": "exec", "facts": {"self": 1}},
-    ):
+    )
+    for answer in answers:
         shared = put(np.zeros((2, 2), np.uint8))
         with pytest.raises(Unexpected):
             _understand(answer, [shared.fd])

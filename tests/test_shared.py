@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from retouchd.errors import Unexpected
 from retouchd.shared import SharedArray, allocate, attach, from_wire, put, put_all
@@ -91,7 +93,7 @@ def test_memory_that_can_not_be_had_leaves_no_descriptor_behind() -> None:
     with pytest.raises((OSError, MemoryError)):
         allocate((1 << 60,), "uint8")
 
-    def arrays():  # type: ignore[no-untyped-def]
+    def arrays() -> Iterator[NDArray[np.uint8]]:
         yield np.zeros(4, np.uint8)
         yield np.zeros(4, np.uint8)
         raise MemoryError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +11,12 @@ from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble, Orphaned, RetouchdError
 from retouchd.hands import Call, Hands
 from retouchd.identity import work_key
-from retouchd.job import Drop, Job, Place, State
+from retouchd.job import Job, Place
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
-from retouchd.naming import NameFacts, expand, numbered, temporary
-from retouchd.recording import folder_of_day, intend
-from retouchd.tasks.values import Original, stat_of
+from retouchd.publishing import Publishing, original
+from retouchd.tasks.values import stat_of
 from retouchd.worker import Order, Prepared, Product, Stopwatch, Worker
-
-MOST_NAMES = 10_000
 
 
 class Attempt:
@@ -38,6 +35,8 @@ class Attempt:
         model_sha256: Callable[[str], str],
     ) -> None:
         self._ledger, self._hands, self._worker = ledger, hands, worker
+        self._publishing = Publishing(ledger, hands, clock, within)
+        self.resume = self._publishing.resume
         self._clock, self._within = clock, within
         self._model_sha256 = model_sha256
 
@@ -54,41 +53,16 @@ class Attempt:
         except RetouchdError:
             self._discard(order, lane)
             raise
-        return self._publish(job, lane, order, product, watch)
-
-    def resume(self, job: Job, lane: LaneState) -> Job | None:
-        """Complete a publication that a crash cut off; None if the work has to be done again."""
-        hidden = self._temporary(job)
-        outbox = lane.root("outbox")
-        if job.output is None or job.output_sha256 is None:
-            self._call(lane, "discard", hidden, root=asdict(outbox), temporary=hidden)
-            return None
-        answer = self._call(
-            lane,
-            "resume",
-            job.output,
-            root=asdict(outbox),
-            temporary=hidden,
-            final=job.output,
-            sha256=job.output_sha256,
-        )
-        others = [
-            other
-            for other in self._ledger.holding(lane.name, "outbox", job.output)
-            if other.id != job.id and other.state in (State.PUBLISHED, State.DONE)
-        ]
-        # A twin of this job may have published the same bytes under the same name.
-        if answer["reached"] == "published" and not others:
-            return self._commit_published(job, answer["stat"], job.timings)
-        if answer["reached"] == "written":
-            originals = [_original(drop, lane) for drop in job.drops if drop.stat]
-            return self._rename(job, lane, hidden, originals, Stopwatch(dict(job.timings)))
-        return None
+        originals = [order.image, *([order.mask] if order.mask else [])]
+        return self._publishing.publish(job, lane, product, originals, watch)
 
     def _order(self, job: Job, lane: LaneState) -> Order:
         job = self._refreshed(job, lane)
         image = job.image
-        if image is None or (job.mask is None and job.source in ("mask", "folder_mask")):
+        if image is None or not job.complete:
+            if all(drop.place is Place.INBOX for drop in job.drops):
+                # A person had it tried again: what belongs together is for the intake to see.
+                raise FileBusy(path=job.name)
             raise Orphaned(
                 cause=f"Job {job.id} does not have both a photo and its mask",
                 fix="Drop the photo and its mask into the inbox again, together.",
@@ -96,11 +70,11 @@ class Attempt:
         return Order(
             job=job.id,
             lane=lane.name,
-            image=_original(image, lane),
-            mask=_original(job.mask, lane) if job.mask else None,
+            image=original(image, lane),
+            mask=original(job.mask, lane) if job.mask else None,
             source=job.source,
             outbox=lane.root("outbox"),
-            temporary=self._temporary(job),
+            temporary=self._publishing.temporary(job),
             model=lane.config.model,
             settings=job.settings,
             decoded=image.decoded,
@@ -126,9 +100,6 @@ class Attempt:
                     )
                 self._ledger.set_stat(drop.id, stat, drop.decoded)
         return self._ledger.job(job.id) or job
-
-    def _temporary(self, job: Job) -> str:
-        return temporary(f"{self._ledger.id}-{job.id}")
 
     def _product(
         self, job: Job, lane: LaneState, order: Order, prepared: Prepared, watch: Stopwatch
@@ -174,102 +145,6 @@ class Attempt:
         extension = os.path.splitext(earlier.output)[1]
         return Product(answer["sha256"], answer["size"], extension, ("reused",))
 
-    def _publish(
-        self, job: Job, lane: LaneState, order: Order, product: Product, watch: Stopwatch
-    ) -> Job:
-        path = self._output_path(job, lane, product.extension)
-        self._ledger.note(
-            job.id,
-            now=self._clock.now(),
-            output=path,
-            output_sha256=product.sha256,
-            output_size=product.size,
-        )
-        named = self._ledger.job(job.id) or job
-        originals = [order.image, *([order.mask] if order.mask else [])]
-        return self._rename(named, lane, order.temporary, originals, watch)
-
-    def _output_path(self, job: Job, lane: LaneState, extension: str) -> str:
-        folder, name = os.path.split(job.name)
-        stem = os.path.splitext(name)[0]
-        facts = NameFacts(
-            date=self._clock.local(),
-            relative_dir=folder,
-            stem=stem,
-            ext=extension,
-            lane=lane.name,
-            job=job.id,
-        )
-        return expand(lane.config.output.path, facts)
-
-    def _rename(
-        self,
-        job: Job,
-        lane: LaneState,
-        hidden: str,
-        originals: list[Original],
-        watch: Stopwatch,
-    ) -> Job:
-        """Rename without replacing, under the first name that is free."""
-        first = job.output or ""
-        for number in range(MOST_NAMES):
-            final = numbered(first, number)
-            if number:
-                self._ledger.note(job.id, now=self._clock.now(), output=final)
-            with watch.stage("publish"):
-                stat = self._try_name(lane, hidden, final, originals)
-            if stat:
-                current = self._ledger.job(job.id) or job
-                return self._commit_published(current, stat, watch.stages)
-        raise IoTrouble(path=first, cause=f"{MOST_NAMES} files have that name already")
-
-    def _try_name(
-        self, lane: LaneState, hidden: str, final: str, originals: list[Original]
-    ) -> dict[str, int] | None:
-        root = asdict(lane.root("outbox"))
-        wires = [original.to_wire() for original in originals]
-        try:
-            answer = self._call(
-                lane,
-                "publish",
-                final,
-                root=root,
-                temporary=hidden,
-                final=final,
-                originals=wires,
-            )
-        except FileBusy:
-            self._call(lane, "discard", hidden, root=root, temporary=hidden)
-            raise
-        stat: dict[str, int] | None = answer["stat"]
-        return stat
-
-    def _commit_published(
-        self, job: Job, wire: dict[str, int], timings: Mapping[str, float]
-    ) -> Job:
-        """The output is visible: hand it to retention, and say where the originals go."""
-        now, stat = self._clock.now(), stat_of(wire)
-        with self._ledger.transaction():
-            self._ledger.change(
-                job.id,
-                State.PUBLISHED,
-                now=now,
-                completed_at=now,
-                next_attempt_at=None,
-                timings=dict(timings),
-            )
-            if job.output and stat:
-                self._ledger.keep(
-                    job=job.id,
-                    lane=job.lane,
-                    role="outputs",
-                    path=job.output,
-                    stat=stat,
-                    completed_at=now,
-                )
-            intend(self._ledger, job, Place.ARCHIVE, folder_of_day(now))
-        return self._ledger.job(job.id) or job
-
     def _discard(self, order: Order, lane: LaneState) -> None:
         """Take back what may have been written; what can't be now is done by ``resume``."""
         try:
@@ -287,12 +162,6 @@ class Attempt:
         call = Call(task, lane.name, subject, self._within, arguments)
         result, _ = self._hands.call(call)
         return result
-
-
-def _original(drop: Drop, lane: LaneState) -> Original:
-    if drop.stat is None:
-        raise FileBusy(path=drop.path)
-    return Original(lane.root(drop.place), drop.where, drop.stat)
 
 
 def _hashes(job: Job, prepared: Prepared) -> dict[int, str]:

@@ -108,7 +108,7 @@ def _next(facts: Facts, job: Job) -> list[str]:
                 f"{job.error}",
                 f"{job.remedy}",
                 *_originals(facts, job),
-                f"`retouchd retry {job.id}` tries it again.",
+                *([f"`retouchd retry {job.id}` tries it again."] if job.complete else []),
             ]
         case State.CANCELLED:
             return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]

@@ -23,13 +23,12 @@ def error_text(job: Job, inbox: Path, when: datetime) -> str:
         f"{printable(job.name)} could not be retouched.",
         f"Why: {job.error or 'unknown'}",
         f"What to do: {job.remedy or 'Drop it again.'}",
-        f"How to try again: mend the cause and drop the file into {printable(inbox)} once more, "
-        f"or run  retouchd retry {job.id}",
+        f"How to try again: mend the cause and drop the file into {printable(inbox)} once more"
+        + (f", or run  retouchd retry {job.id}" if job.complete else "."),
         f"Untouched originals in this folder: {', '.join(map(printable, files)) or 'none'}. {tried}"
         f" Job {job.id} of lane {job.lane}, {when:%Y-%m-%d %H:%M %z}.",
     ]
     text = "\n\n".join(
-        textwrap.fill(p, _WIDTH, break_long_words=False, break_on_hyphens=False)
-        for p in paragraphs
+        textwrap.fill(p, _WIDTH, break_long_words=False, break_on_hyphens=False) for p in paragraphs
     )
     return text.replace("\n", "\r\n") + "\r\n"

@@ -155,7 +155,8 @@ class Failing:
 
     def _pause(self, lane: LaneState, error: EnvironmentTrouble, now: float) -> None:
         if lane.pause_for(error, now):
-            self._say("lane paused", level="warning", lane=lane.name, reason=error.message)
+            facts = {"reason": error.message, "remedy": error.advice}
+            self._say("lane paused", level="warning", lane=lane.name, **facts)
             # The intake sees when the trouble has passed, and its next look may be far.
             self._forget(lane.name, [])
 

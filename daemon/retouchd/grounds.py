@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from retouchd.errors import TransientError
+from retouchd.job import State
 from retouchd.lanes import ROLES, LaneState
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
@@ -40,7 +43,22 @@ class Grounds:
             roots[role] = RootRef(**found)
             if known is None:
                 self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
+        self._sweep(roots)
         self._lane.set_roots(roots)
+
+    def _sweep(self, roots: Mapping[str, RootRef]) -> None:
+        """Remove what was being written when an earlier run ended and nobody goes on with."""
+        under_way = self._ledger.jobs((State.RUNNING, State.PUBLISHED))
+        for role in ("outbox", "archive", "failed"):
+            # It only takes up space; whatever is wrong, the work itself will meet it.
+            with contextlib.suppress(TransientError):
+                self._ask(
+                    "sweep",
+                    roots[role].path,
+                    root=to_wire(roots[role]),
+                    ledger=self._ledger.id,
+                    keep=[job.id for job in under_way],
+                )
 
     def probe(self) -> None:
         """See whether the lane can work; raises what a job would meet."""

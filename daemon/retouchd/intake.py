@@ -148,7 +148,8 @@ class Intake(threading.Thread):
         self.idle = False
         self._presence.forget_moving()
         if self._lane.pause_for(error, self._clock.now(), seen=True):
-            self._say("lane paused", lane=self._lane.name, reason=error.message, level="warning")
+            facts = {"reason": error.message, "remedy": error.advice}
+            self._say("lane paused", level="warning", lane=self._lane.name, **facts)
 
     def _call(self, task: str, subject: str, **arguments: Any) -> dict[str, Any]:
         self.beat = self._clock.monotonic()

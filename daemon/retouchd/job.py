@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
 _FACT = re.compile(r"\w+: ")
 
 
@@ -147,6 +146,12 @@ class Job:
     def mask(self) -> Drop | None:
         """The photo's own mask, or the folder's."""
         return self.drop(Role.MASK, Role.SHARED_MASK)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has all that the work needs: the photo, and what says where its hole is."""
+        apart = self.source in ("mask", "folder_mask")
+        return self.image is not None and (self.mask is not None or not apart)
 
     @property
     def remarks(self) -> tuple[str, ...]:

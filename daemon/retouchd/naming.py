@@ -17,6 +17,8 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])",
 _LONGEST = 200  # bytes; file systems allow 255, and collisions and temporary names need room
 _MOST = 255
 _TEXT = ".error.txt"
+OUR_PREFIX = ".retouchd-"
+"""Of the hidden files that are the daemon's own: markers, probes, outputs being written."""
 _ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 
@@ -109,4 +111,13 @@ def temporary(token: str) -> str:
 
     token: unique to the ledger and the job, so that a restart finds its own leftovers.
     """
-    return f".retouchd-{token}.tmp"
+    return f"{OUR_PREFIX}{token}.tmp"
+
+
+def job_of_temporary(name: str, ledger: str) -> int | None:
+    """The job that wrote a temporary file, None where it is not one of this ledger's jobs.
+
+    Their tokens are the ledger's name, the job's number and maybe more, joined by ``-``.
+    """
+    found = re.fullmatch(rf"{re.escape(f'{OUR_PREFIX}{ledger}-')}(\d+)(-\w+)?\.tmp", name)
+    return int(found[1]) if found else None

@@ -236,8 +236,8 @@ class Pipeline:
 
     def _published(self, job: Job, lane: LaneState) -> None:
         facts: dict[str, object] = {**_milliseconds(job)}
-        if job.notes:
-            facts["notes"] = "; ".join(job.notes)
+        if job.remarks:
+            facts["notes"] = "; ".join(job.remarks)
         self._failing.say_state(job, State.PUBLISHED, "info", output=job.output, **facts)
         self._file(job, lane)
 

@@ -11,6 +11,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from retouchd.errors import printable
+from retouchd.naming import OUR_PREFIX
 
 Wake = Callable[[str, str], None]
 """Called with the lane's name and the path that was touched, relative to its inbox."""
@@ -24,10 +25,16 @@ class _Waker(FileSystemEventHandler):
         # Reading a file makes events too; only a writer or a new name is news.
         if event.event_type in ("opened", "closed_no_write"):
             return
+        # What changed in a folder has an event of its own.
+        if event.is_directory and event.event_type == "modified":
+            return
         for path in (event.src_path, event.dest_path):
-            if path:
-                text = os.fsdecode(path)
-                self._wake(self._lane, os.path.relpath(text, self._inbox))
+            if not path:
+                continue
+            relative = os.path.relpath(os.fsdecode(path), self._inbox)
+            # Looking whether a paused lane can be written to is not news, or it would go on.
+            if not os.path.basename(relative).startswith(OUR_PREFIX):
+                self._wake(self._lane, relative)
 
 
 class Watch:

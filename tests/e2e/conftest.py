@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -304,6 +305,98 @@ def pictures() -> Any:
         blob = staticmethod(blob)
 
     return Pictures
+
+
+def _quietly(*command: str) -> None:
+    subprocess.run(command, capture_output=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., Path]]:
+    """``mount(folder, "size=1m")`` puts a tmpfs on a folder; ``mount(folder, source=other)`` makes
+    another folder appear there. Everything is unmounted at the end."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    mounted: list[Path] = []
+
+    def on(folder: Path, options: str = "size=64m", *, source: Path | None = None) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        what = ["--bind", str(source)] if source else ["-t", "tmpfs", "-o", options, "tmpfs"]
+        done = subprocess.run(
+            ["mount", *what, str(folder)], capture_output=True, text=True, timeout=30, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"mounting does not work here: {done.stderr}")
+        mounted.append(folder)
+        return folder
+
+    yield on
+    for folder in reversed(mounted):
+        _quietly("umount", "-l", str(folder))
+
+
+@pytest.fixture
+def frozen_disk(tmp_path: Path) -> Iterator[Any]:
+    """A file system that can be made to hang, so that even SIGKILL can't end who waits for it.
+
+    ``frozen_disk(folder)`` puts it on a folder; its ``freeze()`` and ``thaw()`` do what they say.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    disks: list[FrozenDisk] = []
+
+    def on(folder: Path) -> FrozenDisk:
+        disks.append(FrozenDisk(folder, tmp_path / f"disk{len(disks)}.img"))
+        return disks[-1]
+
+    yield on
+    for disk in disks:
+        disk.thaw()
+        _quietly("umount", "-l", str(disk.folder))
+
+
+class FrozenDisk:
+    """An ext4 in a file; freezing it blocks every writer in the kernel."""
+
+    def __init__(self, folder: Path, image: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with image.open("wb") as file:
+            file.truncate(32 << 20)
+        for command in (
+            ["mkfs.ext4", "-q", "-O", "^has_journal", str(image)],
+            ["mount", "-o", "loop", str(image), str(folder)],
+        ):
+            try:
+                done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+            except FileNotFoundError:
+                pytest.skip(f"there is no {command[0]}")
+            if done.returncode:
+                pytest.skip(f"{command[0]} does not work here: {done.stderr.decode()}")
+        (folder / "lost+found").rmdir()
+
+    def freeze(self) -> None:
+        subprocess.run(["fsfreeze", "-f", str(self.folder)], timeout=30, check=True)
+
+    def thaw(self) -> None:
+        _quietly("fsfreeze", "-u", str(self.folder))
+
+
+@pytest.fixture(scope="session")
+def children() -> Callable[[int], list[int]]:
+    """The process numbers of a process's children: the hands of a service."""
+
+    def of(pid: int) -> list[int]:
+        found = []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with (
+                contextlib.suppress(OSError),
+                open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file,
+            ):
+                found += [int(child) for child in file.read().split()]
+        return found
+
+    return of
 
 
 os.environ.setdefault("PYTHONPATH", str(Path(__file__).parents[2] / "daemon"))

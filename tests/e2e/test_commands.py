@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -70,19 +71,13 @@ class Said:
     err: str
 
 
-@pytest.fixture
-def say(monkeypatch, capsys) -> Callable[..., Said]:
-    """Run a command line in this process; for those that end before any work."""
-
-    def run(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["retouchd", *words])
-        with pytest.raises(SystemExit) as ended:
+def say(*words: str) -> Said:
+    """Run a command line in this process; for those that only read."""
+    out, err = io.StringIO(), io.StringIO()
+    with patch.object(sys, "argv", ["retouchd", *words]), redirect_stdout(out):
+        with redirect_stderr(err), pytest.raises(SystemExit) as ended:
             main()
-        code = ended.value.code
-        seen = capsys.readouterr()
-        return Said(int(code or 0), seen.out, seen.err)
-
-    return run
+    return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +103,7 @@ def say(monkeypatch, capsys) -> Callable[..., Said]:
         ("Lanes=3", "Lanes", "Did you mean 'lanes'?"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_remedy(say, wrong, where, remedy):
+def test_a_wrong_setting_is_named_with_its_remedy(wrong, where, remedy):
     said = say("config", "check", "--root", "/r", "--set", wrong)
     assert said.code == 2
     assert said.out == ""
@@ -130,7 +125,7 @@ def test_a_wrong_setting_is_named_with_its_remedy(say, wrong, where, remedy):
         ("lanes:\n- 5\n", "line 2", "config.example.yaml"),
     ],
 )
-def test_a_wrong_file_is_named_with_line_and_remedy(say, tmp_path, text, where, remedy):
+def test_a_wrong_file_is_named_with_line_and_remedy(tmp_path, text, where, remedy):
     path = tmp_path / "config.yaml"
     path.write_text(text)
     said = say("config", "check", "--config", str(path))
@@ -141,7 +136,7 @@ def test_a_wrong_file_is_named_with_line_and_remedy(say, tmp_path, text, where, 
 
 
 @pytest.mark.parametrize("verb", ["run", "once", "status", "jobs", "prune"])
-def test_without_a_place_to_work_it_says_what_to_do(say, monkeypatch, verb):
+def test_without_a_place_to_work_it_says_what_to_do(monkeypatch, verb):
     monkeypatch.delenv("RETOUCHD_CONFIG", raising=False)
     monkeypatch.setattr("retouchd.cli.options.DEFAULT_CONFIG", Path("/nowhere/config.yaml"))
     said = say(verb)
@@ -164,24 +159,24 @@ def test_without_a_place_to_work_it_says_what_to_do(say, monkeypatch, verb):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_command_that_can_not_be_carried_out_says_why(say, words, expected):
+def test_a_command_that_can_not_be_carried_out_says_why(words, expected):
     said = say(*words)
     assert said.code == 2
     assert expected in said.err
     assert "Traceback" not in said.err
 
 
-def test_what_nobody_foresaw_is_a_sentence_too(say, tmp_path):
+def test_what_nobody_foresaw_is_a_sentence_too(tmp_path):
     (tmp_path / "state").write_text("a file where a folder should be")
     said = say("status", "--root", str(tmp_path), "--state-dir", str(tmp_path / "state"))
     assert "Traceback" not in said.err
 
 
-def test_the_version(say):
+def test_the_version():
     assert say("--version") == Said(0, f"retouchd {__version__}\n", "")
 
 
-def test_config_show_reads_back_to_the_same_configuration(say):
+def test_config_show_reads_back_to_the_same_configuration():
     sets = [
         "lanes.*.limits.max_pixels=123.456789MP",
         "lanes.*.retention.min_free=1.5GiB",
@@ -200,7 +195,7 @@ def test_config_show_reads_back_to_the_same_configuration(say):
     assert yaml.safe_load(text)["lanes"][0]["schedule"]["active"] == "22:00-06:00"
 
 
-def test_models_can_be_listed_and_verified(say, tmp_path, make_lama):
+def test_models_can_be_listed_and_verified(tmp_path, make_lama):
     root = ("--root", str(tmp_path))
     names = {model["name"] for model in json.loads(say("models", "list", "--json", *root).out)}
     assert names >= {"classical", "flat"}
@@ -287,7 +282,7 @@ def story(make_lanes, pictures) -> Story:
 
 
 def listen(story: Story) -> dict[str, Any]:
-    """Ask everything at once; each question is a process of its own."""
+    """Ask everything while nothing changes."""
     read, again = story.spools["read"], story.spools["again"]
     read.drop("new.png", b"\x89PNG\r\n\x1a\n")
     paths = {
@@ -299,31 +294,27 @@ def listen(story: Story) -> dict[str, Any]:
         "archived": next(read.archive.glob("*/good_mask.png")),
         "quarantined": read.inbox / "broken.png",
         "set aside": next(read.failed.glob("*/broken.png")),
+        "pair": next(again.failed.glob("*/two_mask.png")),
         "new": read.inbox / "new.png",
         "missing": read.inbox / "nothing.png",
         "stranger": read.outbox / "nothing.png",
     }
-    questions: dict[str, tuple[str, ...]] = {
-        "status": ("status", "--json"),
-        "status text": ("status",),
-        "jobs": ("jobs", "--json", "--limit", "-1"),
-        "jobs text": ("jobs",),
-        "waiting only": ("jobs", "--json", "--state", "waiting", "--state", "done"),
-        "outside": ("explain", "/etc/hostname"),
-        "retry done": ("retry", "1"),
-        **{f"explain {key}": ("explain", "--json", str(path)) for key, path in paths.items()},
+    found: dict[str, Any] = {
+        "status": story.lanes.status(),
+        "status text": say("status", *story.lanes.where).out,
+        "jobs": story.lanes.jobs(),
+        "jobs text": story.lanes.retouchd("jobs").stdout,
+        "two states": json.loads(
+            say("jobs", "--json", *story.lanes.where, "--state", "waiting", "--state", "done").out
+        ),
     }
-    with ThreadPoolExecutor(3) as pool:
-        answers = pool.map(lambda words: story.lanes.retouchd(*words), questions.values())
-        found = dict(zip(questions, answers, strict=True))
-    for key, answer in found.items():
-        assert "Traceback" not in answer.stderr, key
+    for key, path in paths.items():
+        said = say("explain", "--json", str(path), *story.lanes.where)
+        assert said.code == 0, said.err
+        found[f"explain {key}"] = json.loads(said.out)
     (read.inbox / "new.png").unlink()
     assert again.files(again.inbox) == []
-    return {
-        key: json.loads(answer.stdout) if answer.stdout[:1] in ("{", "[") else answer
-        for key, answer in found.items()
-    }
+    return found
 
 
 def test_once_says_by_its_exit_code_that_files_were_set_aside(story):
@@ -351,17 +342,17 @@ def test_status_counts_jobs(story):
         "waiting": 3,
         "quarantined": 3,
     }
-    text = story.said["status text"].stdout
+    text = story.said["status text"]
     assert "not running" in text
     assert "3 done" in text
 
 
 def test_jobs_can_be_listed_by_state(story):
-    found = story.said["waiting only"]
+    found = story.said["two states"]
     assert {job["state"] for job in found} == {"waiting", "done"}
     assert len(found) == 6
     assert len(story.said["jobs"]) == 9
-    text = story.said["jobs text"].stdout
+    text = story.said["jobs text"]
     assert "broken.png" in text
     assert "not an image" in " ".join(text.split())
 
@@ -376,7 +367,8 @@ def test_jobs_can_be_listed_by_state(story):
         ("output", "done", "Original good.jpg: "),
         ("archived", "done", "Original good_mask.png: "),
         ("quarantined", "quarantined", "is not an image that can be read"),
-        ("set aside", "quarantined", "retouchd retry"),
+        ("set aside", "quarantined", "export it anew"),
+        ("pair", "quarantined", "retouchd retry"),
         ("new", "not_running", "Start `retouchd run` or `once`"),
         ("missing", "missing", "There is no file"),
         ("stranger", "unknown", "The ledger knows no file"),
@@ -388,16 +380,18 @@ def test_explain_says_why_a_file_is_not_done(story, key, verdict, words):
     assert words in " ".join(said["text"])
 
 
-def test_explain_refuses_a_path_outside(story):
-    said = story.said["outside"]
+@pytest.mark.parametrize(
+    ("verb", "name", "why"),
+    [
+        ("retry", "good.jpg", "is done, so it can't be tried again"),
+        ("cancel", "good.jpg", "is done, so it can't be cancelled"),
+        ("retry", "broken.png", "drop a photo together with its mask instead"),
+    ],
+)
+def test_what_can_not_be_tried_again_is_refused(story, verb, name, why):
+    said = story.lanes.retouchd(verb, str(story.job("read", name)["id"]))
     assert said.returncode == 2
-    assert "in no lane's folder" in said.stderr
-
-
-def test_what_is_done_is_not_done_again(story):
-    said = story.said["retry done"]
-    assert said.returncode == 2
-    assert "can't be tried again" in said.stderr
+    assert why in said.stderr
 
 
 @pytest.fixture(scope="module")
@@ -472,7 +466,8 @@ def third(story, second, pictures) -> dict[str, Any]:
 
 
 def test_retry_failed_tries_everything_that_was_set_aside(story, third):
-    assert third["retry"].stdout.count("will be tried again") == 2
+    assert third["retry"].stdout.count("will be tried again") == 1
+    assert "drop a photo together with its mask" in third["retry"].stderr
     states = {job["name"]: job["state"] for job in third["jobs"].values() if job["lane"] == "again"}
     assert states == {"one.png": "done", "two.png": "quarantined"}
     again, read = story.spools["again"], story.spools["read"]
@@ -512,16 +507,18 @@ def service(make_spool, start_all, pictures):
     return spool, running
 
 
-def test_status_of_a_running_service(service):
+def test_status_of_a_running_service(service, eventually):
     spool, running = service
     status = spool.status()
     assert status["running"]
     assert status["pid"] == running.process.pid
     assert status["device"] == "cpu"
     assert status["jobs"]["done"] == 1
+    assert status["lanes"][0]["model"] == "classical", "that of this command's own options"
+    assert {job["model"] for job in spool.jobs()} == {"flat"}
     assert status["jobs"].keys() >= STATES
-    (lane,) = status["lanes"]
-    assert (lane["watching"], lane["paused"]) == ("events", None)
+    assert eventually(lambda: spool.status()["lanes"][0]["watching"] == "events", 5)
+    assert status["lanes"][0]["paused"] is None
     assert f"running (process {running.process.pid}) on cpu" in spool.retouchd("status").stdout
 
 
@@ -576,17 +573,27 @@ def test_the_service_ends_in_order(service):
 # --- the environment's fault --------------------------------------------------------------------
 
 
-def test_once_tells_a_paused_lane_by_its_exit_code(make_spool, pictures):
+@pytest.fixture(scope="module")
+def paused(make_spool, pictures) -> tuple[Any, Any]:
+    """A lane whose outbox was replaced, after `once`."""
     spool = make_spool()
-    spool.drop_pair("first")
-    assert spool.retouchd("once", "--model", "flat", fast=True).returncode == 0
+    assert spool.once("--model", "flat").returncode == 0
+    spool.drop_pair("photo")
     (spool.outbox / ".retouchd-root").unlink()
-    spool.drop_pair("second")
-    done = spool.retouchd("once", "--model", "flat", fast=True)
+    return spool, spool.once("--model", "flat")
+
+
+def test_once_tells_a_paused_lane_by_its_exit_code(paused):
+    spool, done = paused
     assert done.returncode == 75
-    assert "retouchd adopt inpaint" in done.stderr
     assert "Traceback" not in done.stderr
-    assert spool.files(spool.inbox) == ["second.png", "second_mask.png"]
+    assert "retouchd adopt inpaint" in " ".join(done.stderr.split())
+    assert spool.files(spool.inbox) == ["photo.png", "photo_mask.png"]
+    assert spool.files(spool.outbox) == []
+
+
+def test_a_replaced_folder_can_be_adopted(paused):
+    spool, _ = paused
     assert spool.retouchd("adopt", "inpaint").returncode == 0
-    assert spool.retouchd("once", "--model", "flat", fast=True).returncode == 0
-    assert spool.undated(spool.outbox) == ["first.png", "second.png"]
+    assert spool.once("--model", "flat").returncode == 0
+    assert spool.undated(spool.outbox) == ["photo.png"]

@@ -43,7 +43,6 @@ PAIRS = {
     "palette.png": "palette_mask.png",
     "sixteen.png": "sixteen_mask.png",
     "colour.png": "colour_mask.png",
-    "same-a.png": "same-a_mask.png",
 }
 """Photo → mask, as people and programs name them."""
 
@@ -122,7 +121,7 @@ class Finished:
 @pytest.fixture(scope="module")
 def finished(make_lanes, pictures) -> Finished:
     """One run of `once` over inboxes full of everything."""
-    lanes = make_lanes()
+    lanes = make_lanes(scan={"incomplete_after": "1s"})
     names = lanes.lane("names", ignore=["notes/", "*.sidecar"])
     fill_names(names, pictures)
     watermark = lanes.lane("watermark", mask={"dilate": 3, "feather": 0})
@@ -134,8 +133,7 @@ def finished(make_lanes, pictures) -> Finished:
     own[5:15, 5:15] = 255
     watermark.drop("own_mask.png", own)
     watermark.drop("other/c.png", pictures.texture(4))
-    corner = [{"corner": "bottom-right", "x": 5, "y": 5, "width": 40, "height": 20}]
-    stamp = lanes.lane("stamp", pairing={"rectangles": corner}, mask={"dilate": 2, "feather": 0})
+    stamp = lanes.lane("stamp", mask={"dilate": 2, "feather": 0})
     stamp.drop("stamped.png", pictures.texture(5))
     alpha = lanes.lane("alpha", pairing={"alpha_holes": True})
     alpha.drop("cut.png", cut_out(pictures))
@@ -149,7 +147,8 @@ def finished(make_lanes, pictures) -> Finished:
     (bad.inbox / "link.png").symlink_to("/etc/hostname")
     bad.drop("cut-off.png", png(pictures.texture(7))[:-30])
     shop = {"names": names, "watermark": watermark, "stamp": stamp, "alpha": alpha, "bad": bad}
-    done = lanes.once()
+    corner = "[{corner: bottom-right, x: 5, y: 5, width: 40, height: 20}]"
+    done = lanes.once("--set", f"lanes.stamp.pairing.rectangles={corner}")
     return Finished(shop, done, lanes.jobs())
 
 
@@ -303,7 +302,6 @@ def live(make_lanes, start_all):
     lanes.lane("main")
     lanes.lane("reuse", output={"duplicates": "reuse"})
     lanes.lane("short", pairing={"orphan_after": "1s"})
-    lanes.lane("scanned")
     lanes.lane("asleep", schedule={"active": in_some_hours()})
     running = start_all(lanes)
     running.wait_for("watching", len(lanes.lanes))
@@ -515,3 +513,41 @@ def test_a_photo_that_is_rewritten_while_its_job_is_ready_is_read_anew(live, pic
     live.running.signal(signal.SIGHUP)
     live.wait("done", "asleep", "dreamer.png")
     is_repair_of(spool, "dreamer.png", pictures.texture(16))
+
+
+# --- where the file system tells no events, as on a share ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scanned(make_lanes, start_all):
+    """A running service that only ever lists its inbox."""
+    lanes = make_lanes(scan={"watch": "scan", "remote": "500ms"})
+    lanes.lane("main")
+    running = start_all(lanes)
+    assert running.wait_for("watching")["by"] == "scan"
+    return Live(lanes, running)
+
+
+def test_without_events_a_photo_rewritten_in_place_is_read_anew(scanned, pictures):
+    spool = scanned["main"]
+    path = spool.drop("rewritten.png", pictures.texture(1))
+    scanned.wait("waiting", "main", "rewritten.png")
+    inode = path.stat().st_ino
+    spool.drop("rewritten.png", pictures.texture(2))
+    assert path.stat().st_ino == inode
+    spool.drop("rewritten_mask.png", pictures.blob())
+    scanned.wait("done", "main", "rewritten.png")
+    is_repair_of(spool, "rewritten.png", pictures.texture(2))
+
+
+def test_without_events_a_photo_may_go_and_another_come(scanned, pictures):
+    spool = scanned["main"]
+    spool.drop("fickle.png", pictures.texture(3))
+    scanned.wait("waiting", "main", "fickle.png")
+    (spool.inbox / "fickle.png").unlink()
+    scanned.wait("cancelled", "main", "fickle.png")
+    spool.drop("fickle_mask.png", pictures.blob())
+    slowly(spool.inbox / "fickle.png", png(pictures.texture(4)[..., ::-1]), seconds=1.2)
+    scanned.wait("done", "main", "fickle.png")
+    is_repair_of(spool, "fickle.png", pictures.texture(4))
+    assert spool.files(spool.inbox) == []

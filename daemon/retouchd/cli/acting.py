@@ -79,6 +79,8 @@ def _retry_now(ledger: Ledger, job: Job) -> None:
         reason = "tried again before its files have been moved"
     elif not own or any(drop.place is Place.GONE for drop in own):
         reason = "tried again, because its originals are gone"
+    elif not job.complete and any(drop.place is not Place.INBOX for drop in own):
+        reason = "tried again: drop a photo together with its mask instead"
     if reason:
         raise WrongState(job=job.id, state=job.state, wish=reason)
     # The originals may have been mended where they lie, and retention must leave them.
@@ -122,7 +124,7 @@ def adopt(
     state: StateOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Take a lane's folders as they are now, after you replaced them. Example: retouchd adopt web"""
+    """Take a lane's folders as they are, after you replaced them. Example: retouchd adopt web"""
     found = choose(config, root, sets, state).read()
     ledger = writer(found)
     if found.lane(lane) is None:

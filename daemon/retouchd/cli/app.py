@@ -8,7 +8,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from retouchd import __version__
-from retouchd.cli import acting, config, demo, doctor, explain, jobs, models, prune, run, service, status
+from retouchd.cli import (
+    acting,
+    config,
+    demo,
+    doctor,
+    explain,
+    jobs,
+    models,
+    prune,
+    run,
+    service,
+    status,
+)
 from retouchd.errors import RetouchdError
 
 app = typer.Typer(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from retouchd import files
 from retouchd.durable import make_durable
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.moving import Outcome, move
+from retouchd.naming import job_of_temporary
 from retouchd.roots import open_root
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import (
@@ -20,6 +22,9 @@ from retouchd.tasks.values import (
     stat_of,
     stat_to_wire,
 )
+from retouchd.walking import trouble
+
+_MOST_NAMES = 100_000
 
 
 def publish(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -64,6 +69,20 @@ def discard(values: Values, _: Sequence[SharedArray]) -> Answer:
     with open_root(root_of(values["root"])) as root:
         files.delete(root, values["temporary"])
     return {}, []
+
+
+def sweep(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Delete what earlier runs left half written. values: root, ledger, keep.
+
+    ledger: its name; keep: jobs that still need their temporary files. Gives swept (names).
+    """
+    with open_root(root_of(values["root"])) as root:
+        with trouble(root, ""), os.scandir(root.fd) as entries:
+            # Where outputs lie at the top, there may be millions.
+            names = [entry.name for entry in islice(entries, _MOST_NAMES)]
+        writers = {name: job_of_temporary(name, values["ledger"]) for name in names}
+        left = [n for n, job in writers.items() if job is not None and job not in values["keep"]]
+        return {"swept": [name for name in left if files.delete(root, name)]}, []
 
 
 def relocate(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -141,6 +160,7 @@ FILING: Mapping[str, Task] = {
     "publish": publish,
     "resume": resume,
     "discard": discard,
+    "sweep": sweep,
     "relocate": relocate,
     "explain": explain,
     "copy_output": copy_output,

@@ -1,0 +1,212 @@
+"""A disk that is full costs time and nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import pytest
+
+PAIRS = 3
+
+
+def fill(spool):
+    for number in range(PAIRS):
+        spool.drop_pair(f"photo{number}", (".png", ".jpg", ".webp")[number], seed=number)
+
+
+def take_all_bytes(folder):
+    with (folder / "filler").open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            return
+
+
+def take_all_inodes(folder):
+    number = 0
+    try:
+        while True:
+            (folder / f"filler{number}").touch()
+            number += 1
+    except OSError:
+        return
+
+
+def give_back(folder):
+    for filler in folder.glob("filler*"):
+        filler.unlink()
+
+
+def states(spool):
+    return {job["state"] for job in spool.jobs()}
+
+
+def paused(spool):
+    return spool.status()["lanes"][0]["paused"]
+
+
+def check_untouched(spool):
+    """The lane waits, says why, and holds nothing against its jobs."""
+    (lane,) = spool.status()["lanes"]
+    assert "no space left" in lane["paused"]
+    assert "Free some space" in lane["remedy"]
+    found = [(job["state"], job["attempts"], job["crashes"]) for job in spool.jobs()]
+    assert found == [("ready", 0, 0)] * PAIRS
+    assert spool.files(spool.inbox) == sorted(spool.dropped)
+
+
+@pytest.fixture
+def small(spool, mount):
+    """An outbox that was set up and is on a small disk of its own."""
+    mount(spool.outbox, "size=1m,nr_inodes=24")
+    assert spool.once().returncode == 0
+    return spool
+
+
+@pytest.mark.parametrize("take_all", [take_all_bytes, take_all_inodes])
+def test_a_full_outbox_pauses_the_lane_and_drains_by_itself(
+    small, start, undisturbed, eventually, take_all
+):
+    expected = undisturbed(fill)
+    take_all(small.outbox)
+    fill(small)
+    running = start()
+    running.wait_for("lane paused")
+    assert eventually(lambda: states(small) == {"ready"} and paused(small))
+    check_untouched(small)
+    give_back(small.outbox)
+    running.wait_for("done", PAIRS, timeout=60)
+    assert running.stop() == 0
+    small.check_exactly_once(expected)
+
+
+def test_while_the_disk_stays_full_nothing_burns(small, start, eventually):
+    """No attempt, no processor time, no flood of log lines."""
+    take_all_bytes(small.outbox)
+    fill(small)
+    running = start()
+    running.wait_for("lane paused")
+    assert eventually(lambda: states(small) == {"ready"} and paused(small))
+    lines, used = len(running.lines), processor_seconds(running.process.pid)
+    time.sleep(8)
+    assert len(running.lines) - lines <= 2
+    assert processor_seconds(running.process.pid) - used < 1.0
+    check_untouched(small)
+
+
+def processor_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_once_gives_up_on_a_full_disk_in_time_and_says_so(small):
+    take_all_bytes(small.outbox)
+    fill(small)
+    began = time.monotonic()
+    done = small.once()
+    assert done.returncode == 75
+    assert "no space left" in done.stderr
+    assert time.monotonic() - began < 40
+    assert small.files(small.inbox) == sorted(small.dropped)
+    give_back(small.outbox)
+    assert small.once().returncode == 0
+    assert len(small.files(small.outbox)) == PAIRS
+
+
+def test_a_full_archive_publishes_once_and_files_later(spool, start, mount, undisturbed, eventually):
+    """The outputs are out; the originals wait in the inbox until there is room for them."""
+    expected = undisturbed(fill)
+    mount(spool.archive, "size=1m")
+    assert spool.once().returncode == 0
+    take_all_bytes(spool.archive)
+    fill(spool)
+    running = start()
+    running.wait_for("lane paused")
+    assert eventually(lambda: paused(spool))
+    assert set(spool.digests(spool.outbox).items()) <= set(expected.items())
+    assert spool.files(spool.inbox) == sorted(spool.dropped)
+    give_back(spool.archive)
+    running.wait_for("done", PAIRS, timeout=60)
+    assert running.stop() == 0
+    spool.check_exactly_once(expected)
+
+
+def test_one_folder_without_room_does_not_stop_the_others(spool, start, mount, eventually):
+    """A job whose own corner is the trouble rests longer and longer; its lane goes on."""
+    mount(spool.outbox / "small", "size=64k")
+    take_all_bytes(spool.outbox / "small")
+    spool.drop_pair("small/photo", seed=1)
+    running = start("--set", "lanes.*.output.path={relative_dir}/{stem}{ext}")
+    running.wait_for("lane paused")
+    for number in range(6):
+        spool.drop_pair(f"photo{number}", seed=number)
+    running.wait_for("done", 6, timeout=60)
+    pauses = sum(line["event"] == "lane paused" for line in running.lines)
+    assert pauses < 12
+    assert spool.files(spool.inbox) == ["small/photo.png", "small/photo_mask.png"]
+    give_back(spool.outbox / "small")
+    running.wait_for("done", 7, timeout=60)
+
+
+class TestTheStateDisk:
+    """The ledger's own disk: nothing can be promised without it, so nothing is begun."""
+
+    @pytest.fixture
+    def small(self, spool, mount):
+        mount(spool.root / ".retouchd", "size=1m")
+        assert spool.once().returncode == 0
+        return spool
+
+    def test_the_service_survives_it_and_recovers(self, small, start, undisturbed, eventually):
+        expected = undisturbed(fill)
+        running = start()
+        running.wait_for("watching")
+        take_all_bytes(small.root / ".retouchd")
+        fill(small)
+        running.wait_for("intake trouble")
+        lines, used = len(running.lines), processor_seconds(running.process.pid)
+        time.sleep(6)
+        assert len(running.lines) - lines <= 6
+        assert processor_seconds(running.process.pid) - used < 1.0
+        assert small.files(small.inbox) == sorted(small.dropped)
+        give_back(small.root / ".retouchd")
+        running.wait_for("done", PAIRS, timeout=60)
+        assert running.stop() == 0
+        small.check_exactly_once(expected)
+
+    def test_jobs_under_way_are_not_lost_by_it(self, small, start, undisturbed):
+        """The commit after the deed fails: the restart of the step finds that it was done."""
+        expected = undisturbed(fill)
+        fill(small)
+        running = start()
+        running.wait_for("running", lane="inpaint")
+        take_all_bytes(small.root / ".retouchd")
+        time.sleep(8)
+        events = [line["event"] for line in running.lines]
+        assert events.count("ledger trouble") <= 3
+        give_back(small.root / ".retouchd")
+        running.wait_for("done", PAIRS, timeout=60)
+        assert running.stop() == 0
+        small.check_exactly_once(expected)
+
+    @pytest.mark.parametrize("word", ["once", "run"])
+    def test_a_start_without_room_says_so_and_may_be_repeated(self, small, word):
+        """75 lets systemd start it again, as long as it takes."""
+        fill(small)
+        take_all_bytes(small.root / ".retouchd")
+        (small.root / ".retouchd" / "ledger.sqlite3-wal").unlink(missing_ok=True)
+        take_all_bytes(small.root / ".retouchd")
+        if word == "run":
+            with pytest.raises(Exception, match="timed out"):
+                small.retouchd(word, fast=True, timeout=6)
+        else:
+            done = small.retouchd(word, fast=True)
+            assert done.returncode == 75
+            assert "Traceback" not in done.stderr
+        give_back(small.root / ".retouchd")
+        assert small.once().returncode == 0
+        with sqlite3.connect(small.root / ".retouchd" / "ledger.sqlite3") as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
