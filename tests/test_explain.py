@@ -67,11 +67,18 @@ def test_every_state_has_an_answer_that_names_the_job(state):
 
 def test_a_quarantined_file_is_told_why_where_and_how_to_go_on():
     lies = replace(DROP, place=Place.FAILED, where="2026-11-21/cat.jpg")
-    job = replace(JOB, state=State.QUARANTINED, error="Why.", remedy="Do this.", drops=(lies,))
+    mask = replace(lies, id=2, role=Role.MASK, where="2026-11-21/cat_mask.png")
+    job = replace(JOB, state=State.QUARANTINED, error="Why.", remedy="Do this.", drops=(lies, mask))
     text = says(replace(FILE, jobs=(job,)))
     assert "Why. Do this." in text
     assert "/srv/retouch/failed/2026-11-21/cat.jpg" in text
     assert "retouchd retry 7" in text
+
+
+def test_a_quarantined_photo_without_its_mask_is_not_told_to_be_tried_again():
+    lies = replace(DROP, place=Place.FAILED, where="2026-11-21/cat.jpg")
+    job = replace(JOB, state=State.QUARANTINED, error="Why.", remedy="Do this.", drops=(lies,))
+    assert "retouchd retry" not in says(replace(FILE, jobs=(job,)))
 
 
 def test_a_paused_lane_is_mentioned_for_open_jobs_only():

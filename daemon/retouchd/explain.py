@@ -85,7 +85,7 @@ def _by_job(facts: Facts, job: Job) -> Explanation:
     return Explanation(job.state.value, tuple(lines), job.id)
 
 
-def _next(facts: Facts, job: Job) -> list[str]:
+def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each state)
     match job.state:
         case State.WAITING:
             return _waiting(facts, job)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -20,8 +21,10 @@ from retouchd.resources import resource
 Architecture = Literal["lama", "classical", "flat"]
 
 WEIGHTLESS: tuple[Architecture, ...] = ("classical", "flat")
-FORMATS = (".safetensors",)
-_LIKELY_WEIGHTS = (*FORMATS, ".pt", ".pth", ".ckpt", ".bin", ".onnx", ".jit")
+FORMATS = (".safetensors", ".ckpt", ".pt", ".pth")
+MAX_WEIGHTS_BYTES = 2 << 30  # big-lama's checkpoint with its discriminator is a fifth of that
+_LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
+_ORIGINAL_FOLDER = Path("models/best.ckpt")  # how the authors of LaMa hand their weights out
 _ALGORITHM = 1  # raise it when classical or flat paint differently, so that old results are stale
 
 
@@ -46,54 +49,87 @@ class ModelSpec:
     notes: str = ""
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
+    """One model of a manifest: built in, installed (``file``), or to be added from its ``url``.
+
+    sha256, md5: in hexadecimal, of ``file``, or of what ``url`` leads to.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture
     file: str | None = None
+    url: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")] | None = None
     licence: str = ""
     source: str = ""
     contract: str = ""
     notes: str = ""
 
     @model_validator(mode="after")
-    def _weights_are_pinned(self) -> _Entry:
-        if self.architecture in WEIGHTLESS and (self.file or self.sha256):
-            raise ValueError(f"{self.architecture} has no weights; remove file and sha256")
-        if self.architecture not in WEIGHTLESS and not (self.file and self.sha256):
-            raise ValueError("file and sha256 are both needed")
+    def _weights_are_pinned(self) -> Entry:
+        if self.architecture in WEIGHTLESS:
+            if self.file or self.sha256 or self.url or self.md5:
+                raise ValueError(
+                    f"{self.architecture} has no weights; remove file, url, sha256 and md5"
+                )
+        elif self.file and (self.url or self.md5):
+            raise ValueError("file excludes url and md5; where it came from is its source")
+        elif not self.url and not (self.file and self.sha256):
+            raise ValueError("file and sha256 are both needed, or a url to add it from")
         return self
+
+    @property
+    def usable(self) -> bool:
+        """Whether a lane can use it as it stands."""
+        return self.url is None
 
 
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: dict[str, _Entry] = {}
+    models: dict[str, Entry] = {}
 
 
 def available(models_folder: Path) -> dict[str, ModelSpec]:
-    """Name → model, of the built-in manifest and of ``models_folder/manifest.yaml``.
+    """Name → model that a lane can use, of the built-in manifest and of the folder's own.
 
-    Files are relative to ``models_folder``. The folder's own manifest wins over the built-in one
-    and need not exist. Raises ModelUnusable when a manifest can't be read.
+    Files are relative to ``models_folder``. Raises ModelUnusable when a manifest can't be read.
     """
+    known = entries(models_folder).items()
+    return {name: _spec(name, entry, models_folder) for name, entry in known if entry.usable}
+
+
+def entries(models_folder: Path) -> dict[str, Entry]:
+    """Name → entry. ``models_folder/manifest.yaml`` wins over the built-in and need not exist.
+
+    Raises ModelUnusable when a manifest can't be read.
+    """
+    found = builtin_entries()
     own = models_folder / "manifest.yaml"
-    entries = dict(_read(resource("manifest.yaml")).models)
     if own.exists():
-        entries.update(_read(own).models)
-    return {name: _spec(name, entry, models_folder) for name, entry in entries.items()}
+        found.update(read_manifest(own))
+    return found
+
+
+def builtin_entries() -> dict[str, Entry]:
+    """Name → entry of the models that come with retouchd or that it knows where to fetch."""
+    return read_manifest(resource("manifest.yaml"))
 
 
 def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
     """The model that a configuration names, by manifest name or by path of a weights file.
 
     A path may be absolute, or relative to the working directory or to ``models_folder``; it needs
-    no manifest entry and its sha256 is taken now. Raises ModelUnusable.
+    no manifest entry and its sha256 is taken now. The path of a folder as the authors of LaMa
+    hand it out, with models/best.ckpt, means that file. Raises ModelUnusable.
     """
-    known = available(models_folder)
+    known = entries(models_folder)
     if name_or_path in known:
-        spec = known[name_or_path]
+        if not known[name_or_path].usable:
+            raise _not_installed(name_or_path)
+        spec = _spec(name_or_path, known[name_or_path], models_folder)
         check_format(spec)
         return spec
     if "/" in name_or_path or Path(name_or_path).suffix.lower() in _LIKELY_WEIGHTS:
@@ -103,7 +139,16 @@ def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
     raise ModelUnusable(
         model=name_or_path,
         cause="no manifest knows that name",
-        fix=f"{hint}The models are {', '.join(known)}; or give the path of a .safetensors file.",
+        fix=f"{hint}The models are {', '.join(known)}; or give the path of a weights file.",
+    )
+
+
+def _not_installed(name: str) -> ModelUnusable:
+    return ModelUnusable(
+        model=name,
+        cause="it is known, but not installed yet",
+        fix=f"Install it with `retouchd models add {name}` (with the same --root or --config); "
+        "without a network, fetch the file elsewhere and add `FILE` to that command.",
     )
 
 
@@ -143,9 +188,33 @@ def check_format(spec: ModelSpec) -> None:
             model=spec.name,
             cause=f"{spec.path.suffix or 'a file without a suffix'} is not a format that "
             f"retouchd loads; it loads {', '.join(FORMATS)}",
-            fix="Save the generator's state dict (keys model.1… to model.N…) with "
-            "safetensors.torch.save_file and give that file.",
+            fix="Give the original checkpoint (.ckpt), its TorchScript form (.pt), or the "
+            "generator's state dict (keys model.1… to model.N…) saved with "
+            "safetensors.torch.save_file.",
         )
+
+
+def read_weights(model: str, path: Path) -> bytes:
+    """The content of a weights file; raises ModelUnusable, also for one that is absurdly large."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            # A file may grow, and a device has no size.
+            content = file.read(MAX_WEIGHTS_BYTES + 1) if size <= MAX_WEIGHTS_BYTES else b""
+    except OSError as error:
+        raise unreadable(model, path, error) from None
+    if size > MAX_WEIGHTS_BYTES or len(content) > MAX_WEIGHTS_BYTES:
+        raise ModelUnusable(
+            model=model,
+            cause=f"{path} is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no LaMa is",
+            fix="Check that it is the file that you mean.",
+        )
+    return content
+
+
+def weights_in(path: Path) -> Path:
+    """The weights file that a path means: itself, or the checkpoint in the original folder."""
+    return path / _ORIGINAL_FOLDER if path.is_dir() else path
 
 
 def unreadable(model: str, path: Path, error: OSError) -> ModelUnusable:
@@ -158,7 +227,7 @@ def unreadable(model: str, path: Path, error: OSError) -> ModelUnusable:
 
 
 def _from_file(given: str, models_folder: Path) -> ModelSpec:
-    places = (Path(given).expanduser(), models_folder / given)
+    places = [weights_in(place) for place in (Path(given).expanduser(), models_folder / given)]
     path = next((place.absolute() for place in places if place.is_file()), places[0].absolute())
     check_format(ModelSpec(given, "lama", path, ""))
     try:
@@ -168,13 +237,13 @@ def _from_file(given: str, models_folder: Path) -> ModelSpec:
     return ModelSpec(given, "lama", path, digest, notes="a file that no manifest describes")
 
 
-def _spec(name: str, entry: _Entry, models_folder: Path) -> ModelSpec:
+def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
     revision = f"retouchd {entry.architecture} {_ALGORITHM}"
     digest = entry.sha256 or hashlib.sha256(revision.encode()).hexdigest()
     return ModelSpec(
         name=name,
         architecture=entry.architecture,
-        path=models_folder / entry.file if entry.file else None,
+        path=weights_in(models_folder / entry.file) if entry.file else None,
         sha256=digest.lower(),
         licence=entry.licence,
         source=entry.source,
@@ -183,21 +252,36 @@ def _spec(name: str, entry: _Entry, models_folder: Path) -> ModelSpec:
     )
 
 
-def _read(path: Path) -> _Manifest:
+def read_manifest(path: Path) -> dict[str, Entry]:
+    """Name → entry of one manifest; raises ModelUnusable."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _Manifest.model_validate(tree or {})
+        return parse_manifest(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise unreadable("manifest.yaml", path, error) from None
+    except UnicodeDecodeError as error:
+        raise _not_yaml(path, error) from None
+
+
+def parse_manifest(text: str, path: Path) -> dict[str, Entry]:
+    """Name → entry of a manifest's text; raises ModelUnusable, which names ``path``."""
+    try:
+        return dict(_Manifest.model_validate(yaml.safe_load(text) or {}).models)
     except ValidationError as error:
         detail = error.errors()[0]
         where = ".".join(str(part) for part in detail["loc"])
-        cause = f"{path}, {where}: {detail['msg'].removeprefix('Value error, ')}"
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        cause = f"{path} is not valid YAML ({' '.join(str(error).split())})"
-    raise ModelUnusable(
+        raise _wrong(path, f", {where}: {detail['msg'].removeprefix('Value error, ')}") from None
+    except yaml.YAMLError as error:
+        raise _not_yaml(path, error) from None
+
+
+def _not_yaml(path: Path, error: Exception) -> ModelUnusable:
+    return _wrong(path, f" is not valid YAML ({' '.join(str(error).split())})")
+
+
+def _wrong(path: Path, cause: str) -> ModelUnusable:
+    return ModelUnusable(
         model="manifest.yaml",
-        cause=cause,
-        fix=f"An entry has {', '.join(_Entry.model_fields)}; an architecture is one of "
+        cause=f"{path}{cause}",
+        fix=f"An entry has {', '.join(Entry.model_fields)}; an architecture is one of "
         f"{', '.join(get_args(Architecture))}.",
     )

@@ -72,9 +72,10 @@ class Watching:
             intake.wake(path)
 
     def forget(self, lane: str, paths: list[str]) -> None:
-        """Have files settle anew."""
+        """Have a lane scanned soon; these files settle anew."""
         for path in paths:
             self.wake(lane, path)
+        self.wake(lane)
 
     def check(self) -> None:
         """Fall back to scanning where a watch died, and look where something was (un)mounted,

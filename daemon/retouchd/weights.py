@@ -1,20 +1,30 @@
-"""Weights files → modules: hashed as they are loaded, every key used and none missing."""
+"""Weights files → modules: hashed as they are loaded, every key used and none missing.
+
+A file is a safetensors file with the generator alone, a checkpoint of its training, or
+TorchScript; no format may run code (see ``archives``).
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from retouchd.archives import is_archive, repack
+from retouchd.checkpoints import checkpoint_tensors
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import ModelSpec, check_format, check_sha256, unreadable
+from retouchd.manifest import ModelSpec, check_format, check_sha256, read_weights
 from retouchd.nets.lama import Lama, LamaShape
+from retouchd.torchscript import torchscript_tensors
 
 Tensors = Mapping[str, Tensor]
+
+_STEM = "model.1.ffc.convl2l.weight"
 
 # Inner names of the original implementation (github.com/advimman/lama) → ours.
 _RENAMES = (
@@ -37,22 +47,51 @@ def load_lama(spec: ModelSpec) -> Lama:
     The sha256 is checked on the very bytes that are parsed.
     """
     check_format(spec)
-    tensors = _parse(spec, _read_pinned(spec))
+    if spec.path is None:
+        raise ModelUnusable(model=spec.name, cause="it has no weights file", fix="Give it one.")
+    content = read_weights(spec.name, spec.path)
+    check_sha256(spec, hashlib.sha256(content).hexdigest())
+    return parse_lama(spec.name, spec.path, content)
+
+
+def parse_lama(model: str, path: Path, content: bytes) -> Lama:
+    """The generator that a file's content holds, on the CPU; raises ModelUnusable.
+
+    model, path: what messages call it; the format is told by the content, but a file that is
+    called .safetensors is never taken for anything else.
+    """
+    tensors = generator_tensors(model, path, content)
     try:
         shape = lama_shape(tensors)
         return build_lama(shape, {lama_name(key, shape): tensors[key] for key in tensors})
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelUnusable(
-            model=spec.name,
-            cause=f"{spec.path} holds no LaMa generator that fits ({_brief(error)})",
-            fix="Give the generator alone, with the original names model.1… to model.N….",
-        ) from None
+        raise _misfit(model, path, error) from None
+
+
+def generator_tensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
+    """Original name (model.1… to model.N…) → tensor, whatever the format; raises ModelUnusable."""
+    if path.suffix.lower() == ".safetensors":
+        return _parse_safetensors(model, path, content)
+    if not is_archive(content):
+        raise _unread(model, path, "it is no archive of torch 1.6 or later, or it is cut off")
+    try:
+        archive = repack(content)
+        tensors = torchscript_tensors(archive) if archive.scripted else checkpoint_tensors(archive)
+    except ValueError as error:
+        raise _unread(model, path, _brief(error)) from None
+    try:
+        return _plain(_pick_generator(tensors), len(content))
+    except ValueError as error:
+        raise _misfit(model, path, error) from None
 
 
 def build_lama(shape: LamaShape, state: Tensors) -> Lama:
     """A module of that shape that owns ``state``; raises RuntimeError unless they fit exactly."""
     with torch.device("meta"):
         module = Lama(shape)
+    odd = [k for k, v in state.items() if not v.is_floating_point() and v.dtype != torch.int64]
+    if odd:
+        raise RuntimeError(f"{odd[0]} is {state[odd[0]].dtype}")
     floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     module.load_state_dict(floats, strict=True, assign=True)
     return module.eval().requires_grad_(False)
@@ -62,7 +101,7 @@ def lama_shape(tensors: Tensors) -> LamaShape:
     """The shape of the generator with these original names; raises KeyError or ValueError."""
     if any(".lfu." in key for key in tensors):
         raise ValueError("it has local Fourier units, which retouchd's LaMa has not")
-    ngf, inputs = tensors["model.1.ffc.convl2l.weight"].shape[:2]
+    ngf, inputs = tensors[_STEM].shape[:2]
     downs = _count(lambda n: f"model.{2 + n}.ffc.convl2l.weight" in tensors)
     blocks = _count(lambda n: f"model.{2 + downs + n}.conv1.ffc.convl2l.weight" in tensors)
     local, spectral = (
@@ -124,26 +163,60 @@ def _count(there: Callable[[int], bool]) -> int:
     return number
 
 
-def _read_pinned(spec: ModelSpec) -> bytes:
-    if spec.path is None:
-        raise ModelUnusable(model=spec.name, cause="it has no weights file", fix="Give it one.")
-    try:
-        content = spec.path.read_bytes()
-    except OSError as error:
-        raise unreadable(spec.name, spec.path, error) from None
-    check_sha256(spec, hashlib.sha256(content).hexdigest())
-    return content
+def _pick_generator(tensors: Tensors) -> dict[str, Tensor]:
+    """The generator among its discriminator, losses and evaluators; raises ValueError."""
+    prefixes = [key.removesuffix(_STEM) for key in tensors if f".{key}".endswith(f".{_STEM}")]
+    if len(prefixes) > 1:
+        # A training that also averages its generator keeps both; its own evaluation uses this one.
+        prefixes = [prefix for prefix in prefixes if f".{prefix}".endswith(".generator.")]
+    if len(prefixes) != 1:
+        raise ValueError("no single key ends in " + _STEM + "; is it frozen, or another network?")
+    start = f"{prefixes[0]}model."
+    return {
+        key.removeprefix(prefixes[0]): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(start)
+    }
 
 
-def _parse(spec: ModelSpec, content: bytes) -> dict[str, Tensor]:
+def _plain(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
+    """The tensors, if all are ordinary; a view can claim any size. Raises ValueError."""
+    for key, tensor in tensors.items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            raise ValueError(f"{key} is no ordinary tensor")
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if claimed > size:
+        raise ValueError("its tensors claim to be larger than the file")
+    return {key: tensor.detach() for key, tensor in tensors.items()}
+
+
+def _parse_safetensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
     try:
         return dict(safetensors.torch.load(content))
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelUnusable(
-            model=spec.name,
-            cause=f"{spec.path} is not a valid .safetensors file ({_brief(error)})",
+            model=model,
+            cause=f"{path} is not a valid .safetensors file ({_brief(error)})",
             fix="Fetch or convert the file again.",
         ) from None
+
+
+def _unread(model: str, path: Path, cause: str) -> ModelUnusable:
+    return ModelUnusable(
+        model=model,
+        cause=f"{path} can't be loaded ({cause})",
+        fix="Fetch the file again from where its authors publish it; if it is the same, its "
+        "weights can only be used after they were saved as .safetensors.",
+    )
+
+
+def _misfit(model: str, path: Path, error: Exception) -> ModelUnusable:
+    return ModelUnusable(
+        model=model,
+        cause=f"{path} holds no LaMa generator that fits ({_brief(error)})",
+        fix="Give the original checkpoint or TorchScript file of a LaMa, or its generator alone "
+        "with the original names model.1… to model.N….",
+    )
 
 
 def _brief(error: Exception) -> str:

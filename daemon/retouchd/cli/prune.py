@@ -93,5 +93,3 @@ def _path(lane: Lane, role: str, path: str) -> str:
     from retouchd.pruning import ROOTS
 
     return f"{lane.folders[ROOTS[role]]}/{path}"
-
-
