@@ -267,16 +267,21 @@ def start_all() -> Iterator[Callable[..., Running]]:
         running.close()
 
 
-@pytest.fixture
-def undisturbed(tmp_path: Path) -> Callable[[Callable[[Spool], None]], dict[str, str]]:
-    """What an undisturbed run makes of the same drops: content hashes by name."""
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Callable[[Spool], None]], dict[str, str]]:
+    """What an undisturbed run makes of the same drops: content hashes by name, worked out once."""
+    known: dict[Callable[[Spool], None], dict[str, str]] = {}
 
     def run(fill: Callable[[Spool], None]) -> dict[str, str]:
-        other = Spool(tmp_path / "undisturbed")
-        fill(other)
-        done = other.once()
-        assert done.returncode == 0, done.stderr
-        return other.digests(other.outbox)
+        if fill not in known:
+            other = Spool(tmp_path_factory.mktemp("undisturbed") / "root")
+            fill(other)
+            done = other.once()
+            assert done.returncode == 0, done.stderr
+            known[fill] = other.digests(other.outbox)
+        return known[fill]
 
     return run
 
