@@ -1,15 +1,15 @@
 """`make bench`: run all benchmarks, or those that are named.
 
-python -m benchmarks [throughput] [scan] [start]
+python -m benchmarks [throughput] [scan] [start] [lama]
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import machine, scan, start, throughput
+from benchmarks import lama, machine, scan, start, throughput
 
-ALL = {"throughput": throughput.main, "scan": scan.main, "start": start.main}
+ALL = {"throughput": throughput.main, "scan": scan.main, "start": start.main, "lama": lama.main}
 
 
 def main(names: list[str]) -> int:

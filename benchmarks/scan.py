@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from retouchd.config import Pairing
 from retouchd.listing import list_names
 from retouchd.pairing import Candidate, decide
-from retouchd.config import Pairing
 from retouchd.roots import establish, open_root
 
 FILES = 100_000

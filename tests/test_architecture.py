@@ -20,10 +20,13 @@ SOURCES = {
 
 # Third-party modules, and those of the standard library that reach outside, with their owners.
 OWNERS = {
-    "torch": {"nets/", "weights.py", "inpaint.py", "lama_painter.py", "device.py"},
+    "torch": {
+        *("nets/", "weights.py", "archives.py", "checkpoints.py", "torchscript.py"),
+        *("inpaint.py", "lama_painter.py", "device.py"),
+    },
     "safetensors": {"weights.py"},
     "watchdog": {"watch.py"},
-    "yaml": {"config/", "manifest.py"},
+    "yaml": {"config/", "manifest.py", "own_manifest.py"},
     "pydantic": {"config/", "manifest.py"},
     "structlog": {"logs.py"},
     "logging": {"logs.py"},

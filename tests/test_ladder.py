@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 
 from retouchd.errors import OutOfMemory
-from retouchd.ladder import Outcome, Painted, climb
+from retouchd.ladder import Outcome, Painted, climb, paint_soundly
+from retouchd.painter import Size
 from retouchd.samples import Region, Unit
 
 
@@ -24,6 +26,7 @@ class Device:
     batch: int = 8
     tried: list[int] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
+    failed: list[tuple[int, Size]] = field(default_factory=list)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -36,6 +39,22 @@ class Device:
         if any(image.max() == 13 for image, _ in regions):
             raise ValueError("unlucky")
         return [image.astype(np.float32) for image, _ in regions]
+
+    def tuned(self, settings: Mapping[str, Any]) -> Device:
+        return self
+
+    def exact(self) -> Device | None:
+        return self.other
+
+    @property
+    def auto(self) -> dict[str, Any]:
+        return {}
+
+    def limit(self, size: Size) -> int:
+        return self.batch
+
+    def overran(self, batch: int, size: Size) -> None:
+        self.failed.append((batch, size))
 
     def relieve(self) -> None:
         self.cached = 0
@@ -137,3 +156,71 @@ def test_a_failed_attempt_lets_go_of_its_memory_before_the_next() -> None:
 
     assert _steps(_climb(device, 1, 2, 3, 4)) == ["single"] * 4
     assert len(device.kept) == 8
+
+
+def test_the_painter_is_told_what_did_not_fit_even_with_an_empty_cache() -> None:
+    small, crowded = Device(room=1), Device(room=4, cached=2)
+
+    _climb(small, 1, 2, 3, 4)
+    _climb(crowded, 1, 2, 3, 4)
+
+    assert small.failed == [(4, (4, 4)), (2, (4, 4)), (2, (4, 4))]
+    assert crowded.failed == []
+
+
+@dataclass
+class Overflowing(Device):
+    """Half precision that gives ``bad`` for a bright region."""
+
+    bad: float = float("nan")
+
+    def paint(self, regions: Sequence[Region]) -> list[Unit]:
+        images = super().paint(regions)
+        return [np.full_like(image, self.bad) if image.max() > 100 else image for image in images]
+
+
+def _soundly(device: Device, *values: int) -> list[Outcome]:
+    return paint_soundly(device, _photos(*values), lambda: None)
+
+
+def _photos(*values: int) -> list[Region]:
+    photos = []
+    for value in values:
+        image = np.full((4, 4, 3), value, np.uint8)
+        image[0] = value // 2  # a wall of one colour would be a flat photo
+        photos.append((image, np.zeros((4, 4), np.uint8)))
+    return photos
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"), [(float("nan"), "number"), (0.0, "black"), (0.5, "one colour")]
+)
+def test_a_result_that_can_t_be_right_is_painted_again_in_float32(bad: float, why: str) -> None:
+    device = Overflowing(room=8, bad=bad, other=Device(room=8, name="fp32"))
+
+    outcomes = _soundly(device, 10, 200, 30)
+
+    assert [o.facts["device"] for o in outcomes if isinstance(o, Painted)] == ["gpu", "fp32", "gpu"]
+    assert [bool(o.repainted) for o in outcomes if isinstance(o, Painted)] == [False, True, False]
+    assert why in str(outcomes[1].repainted)  # type: ignore[union-attr]
+    assert all(isinstance(o, Painted) and o.trouble is None for o in outcomes)
+    assert device.tried == [3]
+    assert device.other is not None
+    assert device.other.tried == [1], "only that region"
+
+
+def test_a_result_that_stays_wrong_in_float32_is_told_with_both() -> None:
+    device = Overflowing(room=8, other=Overflowing(room=8, bad=0.0))
+
+    (outcome,) = _soundly(device, 200)
+
+    assert isinstance(outcome, Painted)
+    assert outcome.trouble == "its output is black, in float32 as well"
+
+
+def test_a_float32_result_that_can_t_be_right_has_nothing_to_be_painted_by() -> None:
+    (outcome,) = _soundly(Overflowing(room=8), 200)
+
+    assert isinstance(outcome, Painted)
+    assert outcome.trouble == "its output is not a number everywhere"
+    assert outcome.repainted is None

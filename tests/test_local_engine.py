@@ -233,6 +233,7 @@ def test_a_long_inference_on_a_cpu_beats_while_it_runs(
 
 
 _PHOTO = np.full((8, 8, 3), 120, np.uint8)
+_RAMP = np.broadcast_to(np.arange(0, 240, 30, np.uint8)[:, None, None], (8, 8, 3))
 _NIGHT = np.full((8, 8, 3), 2, np.uint8)
 _HOLE = np.pad(np.full((4, 4), 255, np.uint8), 2)
 
@@ -247,9 +248,12 @@ _HOLE = np.pad(np.full((4, 4), 255, np.uint8), 2)
         (np.zeros((8, 8, 3)), _PHOTO, _HOLE, "black"),
         (np.zeros((8, 8, 3)), _NIGHT, _HOLE, None),
         (np.zeros((8, 8, 3)), _PHOTO, np.full((8, 8), 255, np.uint8), None),
+        (np.full((8, 8, 3), 0.5), _RAMP, _HOLE, "one colour"),
+        (np.full((8, 8, 3), (0.1, 0.5, 0.9)), _RAMP, _HOLE, "one colour"),
+        (_RAMP / 255, _RAMP, _HOLE, None),
     ],
 )
-def test_an_output_that_can_t_be_right_is_told_from_a_dark_photo(
+def test_an_output_that_can_t_be_right_is_told_from_a_dark_or_an_empty_photo(
     painted: np.ndarray, image: np.ndarray, mask: np.ndarray, verdict: str | None
 ) -> None:
     found = trouble_with(painted.astype(np.float32), image, mask)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from retouchd.errors import ModelUnusable, StartError
-from retouchd.manifest import available, resolve, sha256_of, verify
+from retouchd.manifest import available, builtin_entries, entries, resolve, sha256_of, verify
 from retouchd.resources import resource
 
 _CONTENT = b"not really weights"
@@ -81,7 +81,7 @@ def test_a_path_that_is_not_there_is_named(folder: Path) -> None:
         resolve("gone.safetensors", folder)
 
 
-@pytest.mark.parametrize("name", ["big-lama.pt", "best.ckpt", "./folder/weights"])
+@pytest.mark.parametrize("name", ["lama.onnx", "pytorch_model.bin", "./folder/weights"])
 def test_other_formats_are_refused_with_a_way_out(folder: Path, name: str) -> None:
     with pytest.raises(ModelUnusable, match="not a format") as caught:
         resolve(name, folder)
@@ -114,6 +114,9 @@ def test_a_missing_file_fails_verification(folder: Path) -> None:
         ("x: {architecture: lama, file: x.safetensors}", "file and sha256 are both needed"),
         ("x: {architecture: lama, file: x.safetensors, sha256: abc}", "models.x.sha256"),
         ("x: {architecture: flat, file: x.safetensors}", "has no weights"),
+        ("x: {architecture: flat, url: 'https://x'}", "has no weights"),
+        ("x: {architecture: lama, file: x.ckpt, url: 'https://x'}", "file excludes url"),
+        ("x: {architecture: lama, url: 'https://x', md5: 12}", "models.x.md5"),
         ("x: {architecture: magic}", "models.x.architecture"),
         ("x: {architecture: flat, licens: MIT}", "models.x.licens"),
         ("x: [", "not valid YAML"),
@@ -157,3 +160,37 @@ def test_a_missing_data_file_is_reported_by_name() -> None:
     assert resource("manifest.yaml").is_file()
     with pytest.raises(StartError, match=r"nothing\.yaml is missing"):
         resource("nothing.yaml")
+
+
+@pytest.mark.parametrize("name", ["big-lama", "anime-manga-big-lama"])
+def test_a_well_known_model_is_offered_but_not_usable_before_it_is_added(
+    tmp_path: Path, name: str
+) -> None:
+    offer = entries(tmp_path)[name]
+
+    assert not offer.usable
+    assert all([offer.licence, offer.source, offer.md5])
+    assert str(offer.url).startswith("https://")
+    assert name not in available(tmp_path)
+    with pytest.raises(ModelUnusable, match="not installed yet") as caught:
+        resolve(name, tmp_path)
+    assert f"`retouchd models add {name}`" in caught.value.advice
+
+
+def test_an_installed_model_takes_the_place_of_the_offer(folder: Path) -> None:
+    entry = f"big-lama: {{architecture: lama, file: own.safetensors, sha256: {_DIGEST}}}"
+    _write(folder, entry)
+
+    assert resolve("big-lama", folder).path == folder / "own.safetensors"
+    assert not builtin_entries()["big-lama"].usable
+
+
+def test_the_original_folder_stands_for_the_checkpoint_in_it(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "places/models/best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(_CONTENT)
+    _write(tmp_path, f"places: {{architecture: lama, file: places, sha256: {_DIGEST}}}")
+
+    assert resolve(f"{tmp_path}/places", tmp_path).path == checkpoint
+    assert resolve("places", tmp_path).path == checkpoint
+    verify(resolve("places", tmp_path))

@@ -16,7 +16,7 @@ from retouchd.job import Role, State
 from retouchd.lanes import Lanes
 from retouchd.ledger import InstanceLock, Ledger, NewDrop
 from retouchd.live import NAME, read_live, write_live
-from retouchd.status import live_facts, read_status, status_text
+from retouchd.status import jobs_a_minute, live_facts, read_status, status_text
 
 NOW = 10_000.0
 
@@ -121,6 +121,13 @@ def test_the_rate_tells_how_long_the_rest_takes(config: Config, ledger: Ledger) 
     assert "2.0 jobs a minute, 3m left" in status_text(read_status(config, ledger, NOW))
     add(ledger, *steps, completed_at=NOW - 3600)
     assert read_status(config, ledger, NOW).rate == 2.0
+
+
+def test_a_service_that_just_started_is_judged_by_its_own_time(ledger: Ledger) -> None:
+    for _ in range(10):
+        add(ledger, State.READY, State.RUNNING, State.PUBLISHED, State.DONE, completed_at=NOW - 5)
+    assert jobs_a_minute(ledger, NOW - 20, NOW) == 30.0
+    assert jobs_a_minute(ledger, None, NOW) == 1.0
 
 
 def test_little_left_is_at_least_a_minute(config: Config, ledger: Ledger) -> None:

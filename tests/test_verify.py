@@ -84,7 +84,8 @@ def test_an_output_that_cannot_be_decoded_is_caught():
 def test_an_output_of_another_size_is_caught():
     original = photo()
     with pytest.raises(OutputWrong, match="size"):
-        look(encoded_as(repaired(original)[:, :-8], "png"), repaired(original), original, lossless=True)
+        narrow = encoded_as(repaired(original)[:, :-8], "png")
+        look(narrow, repaired(original), original, lossless=True)
 
 
 def test_gray_that_a_format_made_rgb_is_compared_by_its_values():

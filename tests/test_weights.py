@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from retouchd import manifest
 from retouchd.errors import ModelUnusable
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.nets.lama import Lama, LamaShape
@@ -140,4 +142,41 @@ def test_another_format_is_refused_even_when_it_is_pinned(make_lama: MakeLama) -
     assert spec.path is not None
 
     with pytest.raises(ModelUnusable, match="not a format"):
-        load_lama(dataclasses.replace(spec, path=spec.path.with_suffix(".pt")))
+        load_lama(dataclasses.replace(spec, path=spec.path.with_suffix(".onnx")))
+
+
+@pytest.mark.parametrize(
+    "file", ["generator.safetensors", "models/best.ckpt", "models/best_pl.ckpt", "big-lama.pt", ""]
+)
+def test_every_format_reproduces_the_original_implementation(samples: Path, file: str) -> None:
+    """In fp32 within 1e-4; the last one is the original folder itself."""
+    folder = samples / "lama-tiny"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    reference = np.load(folder / "ref_64x64.npz")
+    image, mask = (torch.from_numpy(reference[name]) for name in ("image", "mask"))
+
+    module = load_lama(resolve(str(folder / file), folder))
+    found = module(torch.cat([image * (1 - mask), mask], dim=1)).numpy()
+
+    worst = np.abs(found - reference["predicted"]).max()
+    assert worst < 1e-4, f"largest difference {worst}"
+
+
+def test_a_file_larger_than_any_lama_is_refused_before_it_is_read(
+    make_lama: MakeLama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = _spec(make_lama())
+    monkeypatch.setattr(manifest, "MAX_WEIGHTS_BYTES", 1000)
+
+    with pytest.raises(ModelUnusable, match="larger than"):
+        load_lama(spec)
+
+
+def test_integers_or_complex_numbers_in_place_of_weights_are_refused(make_lama: MakeLama) -> None:
+    def alter(tensors: dict[str, torch.Tensor]) -> None:
+        key = "model.1.ffc.convl2l.weight"
+        tensors[key] = tensors[key].to(torch.int32)
+
+    with pytest.raises(ModelUnusable, match="holds no LaMa generator that fits"):
+        load_lama(_edited(make_lama(), alter))

@@ -96,3 +96,24 @@ def test_silence_is_a_timeout(ends: Ends) -> None:
     ends[1].settimeout(0.05)
     with pytest.raises(TimeoutError):
         wire.receive(ends[1])
+
+
+def test_a_sender_that_dribbles_is_as_hung_as_one_that_is_silent() -> None:
+    ours, theirs = socket.socketpair()
+    stop = threading.Event()
+
+    def dribble() -> None:
+        theirs.sendall((1000).to_bytes(8, "big") + bytes(4))
+        while not stop.wait(0.05):
+            theirs.sendall(b" ")
+
+    thread = threading.Thread(target=dribble)
+    with ours, theirs:
+        ours.settimeout(0.3)
+        thread.start()
+        try:
+            with pytest.raises(TimeoutError):
+                wire.receive(ours)
+        finally:
+            stop.set()
+            thread.join()

@@ -69,8 +69,11 @@ def repack(content: bytes) -> Archive:
                 for record in wanted:
                     inner = record.filename.removeprefix(top)
                     target.writestr(zipfile.ZipInfo(f"weights/{inner}"), source.read(record))
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"it is damaged or not a torch archive: {error}") from None
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:
+        # Damage reaches Python's zip reader in many ways, and each has its own exception.
+        raise ValueError(f"it is damaged, or no archive of torch: {error}") from None
     scripted = any(record.filename == f"{top}constants.pkl" for record in records)
     return Archive(packed.getvalue(), scripted)
 
@@ -82,9 +85,7 @@ def unpickle(archive: Archive, choose: Choose) -> object:
     """
     try:
         unknown = sorted(get_unsafe_globals_in_checkpoint(io.BytesIO(archive.packed)))
-        found = {name: choose(name) for name in unknown}
-        _check_names(found)
-        with safe_globals([(found[name], name) for name in unknown]):
+        with safe_globals(_stand_ins({name: choose(name) for name in unknown})):
             return torch.load(io.BytesIO(archive.packed), map_location="cpu", weights_only=True)
     except MemoryError:
         raise
@@ -119,10 +120,11 @@ def _check_sizes(wanted: list[zipfile.ZipInfo], size: int, records: int) -> None
         raise ValueError("it is packed as torch never does (a decompression bomb?)")
 
 
-def _check_names(found: dict[str, StandIn | None]) -> None:
+def _stand_ins(found: dict[str, StandIn | None]) -> list[StandIn | tuple[StandIn, str]]:
     refused = [name for name, stand_in in found.items() if stand_in is None]
     if refused:
         raise ValueError(
             f"it asks for {', '.join(refused[:5])}, which weights never need and which could run "
             "code; none of it was run"
         )
+    return [(stand_in, name) for name, stand_in in found.items() if stand_in]

@@ -20,8 +20,12 @@ _COMPANY = (
     "numpy.core.multiarray.",
     "numpy._core.multiarray.",
 )
-_COMPANIONS = ("typing.Any", "numpy.dtype", "pathlib.PosixPath")
+_COMPANIONS = (
+    *("typing.Any", "numpy.dtype", "pathlib.PosixPath"),
+    *("builtins.list", "builtins.tuple", "builtins.str", "builtins.int", "builtins.float"),
+)
 _DICTS = (
+    "builtins.dict",
     "collections.defaultdict",
     "pytorch_lightning.utilities.parsing.AttributeDict",
     "lightning_fabric.utilities.data.AttributeDict",

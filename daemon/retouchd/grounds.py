@@ -76,6 +76,12 @@ class Grounds:
             needed=pause.needed if pause else 0,
         )
 
+    def glance(self) -> None:
+        """See that each folder still is the one that was set up; raises RootLost."""
+        for role in ROLES:
+            root = self._lane.root(role)
+            self._ask("look", root.path, root=to_wire(root), paths=[])
+
     def _path(self, role: str) -> str:
         return str(self._lane.config.folders[role])
 

@@ -1,4 +1,4 @@
-"""Arrays and a LaMa module → arrays, in float32."""
+"""Arrays and a LaMa module → arrays, in float32 at both ends."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
+from retouchd.nets.fused_lama import FusedLama
 from retouchd.nets.lama import Lama
 from retouchd.samples import Region, Unit, is_hole, to_unit
 
+Network = Lama | FusedLama
 
-def inpaint(module: Lama, regions: Sequence[Region], device: torch.device) -> list[Unit]:
+
+def inpaint(module: Network, regions: Sequence[Region], device: torch.device) -> list[Unit]:
     """What ``module``, which is on ``device``, paints for regions of equal size.
 
     regions: pairs of image [H, W, 3] RGB uint8 or uint16 and mask [H, W] uint8, 255 in the hole.

@@ -22,7 +22,6 @@ from retouchd.job import Job
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.listing import Found
-from retouchd.mounts import Mount, mount_of, read_mounts
 from retouchd.pairing import Candidate, decide
 from retouchd.reconcile import reconcile
 from retouchd.recording import record
@@ -37,6 +36,7 @@ class _Wakes:
     condition: threading.Condition = field(default_factory=threading.Condition)
     touched: set[str] = field(default_factory=set)
     dirty: bool = False
+    anew: bool = False
     stopping: bool = False
 
 
@@ -73,7 +73,7 @@ class Intake(threading.Thread):
             lane, self._call, scan, clock, say, patience=patience, excluded=excluded
         )
         self._presence = self._inbox.presence
-        self._mount: Mount | None = None
+        self._next_scan = 0.0
         self.on_ready: Callable[[LaneState], None] = lambda lane: None
         self._wake_pipeline = wake_pipeline
         self.failures = 0
@@ -90,6 +90,12 @@ class Intake(threading.Thread):
             self._wakes.dirty = True
             self.idle = False
             self._wakes.condition.notify()
+
+    def look_anew(self) -> None:
+        """Mounts have changed: another folder may be in the inbox's place."""
+        with self._wakes.condition:
+            self._wakes.anew = True
+        self.wake()
 
     def stop(self) -> None:
         """End the thread after the current step."""
@@ -128,16 +134,21 @@ class Intake(threading.Thread):
             return left, left
         try:
             self._make_ready()
-            wait = self._round()
+            if self._wakes.dirty or self._clock.monotonic() >= self._next_scan:
+                self._next_scan = self._round() + self._clock.monotonic()
+            else:
+                self._grounds.glance()
             self.failures = 0
         except EnvironmentTrouble as error:
             self._pause(error)
         except (TransientError, sqlite3.Error) as error:
             self._trouble("warning", str(error))
         else:
+            wait = max(0.0, self._next_scan - self._clock.monotonic())
             # A huge inbox is not listed again before five times the time that it took.
-            return wait, max(0.1, 5 * self._inbox.took)
+            return min(wait, self._scan.remote), max(0.1, 5 * self._inbox.took)
         self.failures += 1
+        self._next_scan = 0.0
         return _AGAIN, _AGAIN
 
     def _trouble(self, level: str, cause: str) -> None:
@@ -171,10 +182,10 @@ class Intake(threading.Thread):
             self._grounds.probe()
         if self._lane.resume():
             self._say("lane resumed", lane=self._lane.name)
-        mount = mount_of(str(self._lane.config.inbox), read_mounts())
+        with self._wakes.condition:
+            anew, self._wakes.anew = self._wakes.anew, False
         # A watch sees nothing of what was mounted after it had been set.
-        if fresh or (pause and pause.seen) or mount != self._mount:
-            self._mount = mount
+        if fresh or anew or (pause and pause.seen):
             self.on_ready(self._lane)
 
     def _round(self) -> float:

@@ -1,7 +1,8 @@
 """What to try when a batch fails: the steps of the out-of-memory ladder, and isolation.
 
 Out of memory: empty the cache, halve the batch down to single regions, fall back to the CPU. Any
-other failure of a batch is tried region by region, so that one bad region fails alone.
+other failure of a batch is tried region by region, so that one bad region fails alone. A result
+that can't be right is painted again in float32.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from retouchd.errors import OutOfMemory
 from retouchd.painter import Beat, Painter
 from retouchd.samples import Region, Unit
+from retouchd.sanity import trouble_with
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,16 +24,45 @@ class Painted:
     """One region's result.
 
     step: the ladder's step that worked, None if the first attempt did. facts: the painter's.
-    batch: how many regions were painted at once.
+    batch: how many regions were painted at once. repainted: what was wrong with a first result
+    in bfloat16, in whose place this one came. trouble: what is wrong with this one.
     """
 
     image: Unit
     step: str | None
     facts: Mapping[str, Any]
     batch: int
+    repainted: str | None = None
+    trouble: str | None = None
 
 
 Outcome = Painted | Exception
+
+
+def paint_soundly(painter: Painter, regions: Sequence[Region], beat: Beat) -> list[Outcome]:
+    """``climb``, and every result is looked at; see ``Painted``."""
+    outcomes = climb(painter, regions, beat)
+    return [
+        _made_sound(painter, region, outcome, beat)
+        for region, outcome in zip(regions, outcomes, strict=True)
+    ]
+
+
+def _made_sound(painter: Painter, region: Region, outcome: Outcome, beat: Beat) -> Outcome:
+    if isinstance(outcome, Exception) or not (trouble := trouble_with(outcome.image, *region)):
+        return outcome
+    exact = painter.exact()
+    if exact is None:
+        return replace(outcome, trouble=trouble)
+    (again,) = climb(exact, [region], beat)
+    if isinstance(again, Exception):
+        return again
+    persists = trouble_with(again.image, *region)
+    return replace(
+        again,
+        repainted=trouble,
+        trouble=f"{persists}, in float32 as well" if persists else None,
+    )
 
 
 def climb(painter: Painter, regions: Sequence[Region], beat: Beat) -> list[Outcome]:
@@ -54,6 +85,8 @@ def _descend(painter: Painter, regions: Sequence[Region], step: str, beat: Beat)
     gc.collect()
     painter.relieve()
     result = _attempt(painter, regions, step)
+    if result is None:
+        painter.overran(len(regions), regions[0][1].shape)
     if len(regions) == 1:
         return _last_resort(painter, regions, beat) if result is None else _outcomes(result)
     if isinstance(result, list):

@@ -17,10 +17,9 @@ from retouchd.config import Device
 from retouchd.device import Place, choose
 from retouchd.engine import Request, Result
 from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory, RetouchdError
-from retouchd.ladder import Outcome, Painted, climb
+from retouchd.ladder import Outcome, Painted, paint_soundly
 from retouchd.manifest import ModelSpec
 from retouchd.painter import Painter, needs_torch, open_painter
-from retouchd.sanity import trouble_with
 
 OnDevice = Callable[[tuple[int, ...]], None]
 
@@ -33,7 +32,15 @@ class _Entry:
     def joins(self, other: _Entry) -> bool:
         """Whether both can be painted in one batch."""
         mine, theirs = self.request, other.request
-        return mine.model == theirs.model and mine.mask.shape == theirs.mask.shape
+        return (
+            mine.model == theirs.model
+            and mine.mask.shape == theirs.mask.shape
+            and mine.settings.get("precision") == theirs.settings.get("precision")
+        )
+
+    def painter(self, painters: Mapping[str, Painter]) -> Painter:
+        """Its model's, tuned to its settings."""
+        return painters[self.request.model].tuned(self.request.settings)
 
     def fail(self, error: Exception) -> None:
         """Resolve with an error, in the words of the engine's contract."""
@@ -71,6 +78,7 @@ class LocalEngine:
         self._max_batch = max_batch
         self._on_device = on_device or (lambda tags: None)
         self._place = Place(label=f"{device.use} (not opened yet)")
+        self._auto: dict[str, Mapping[str, Any]] = {}
         self._queue: deque[_Entry] = deque()
         self._changed = threading.Condition()
         self._opened: Future[None] = Future()
@@ -101,10 +109,12 @@ class LocalEngine:
         return entry.future
 
     def describe(self) -> Mapping[str, Any]:
-        """``device`` as text, and ``models``, name to sha256."""
+        """``device`` as text, ``models``, name to sha256, and ``auto``, name to what precision
+        ``auto`` means for it and why: ``precision``, ``speedup``, ``error``; once it is loaded."""
         return {
             "device": self._place.label,
             "models": {name: spec.sha256 for name, spec in self._models.items()},
+            "auto": dict(self._auto),
         }
 
     def last_beat(self) -> float:
@@ -177,7 +187,9 @@ class LocalEngine:
             if spec.sha256 not in loaded:
                 loaded[spec.sha256] = open_painter(spec, self._place, self._max_batch, self._beat)
                 _try_out(loaded[spec.sha256], spec, self._beat)
-        return {name: loaded[spec.sha256] for name, spec in self._models.items()}
+        painters = {name: loaded[spec.sha256] for name, spec in self._models.items()}
+        self._auto = {name: painter.auto for name, painter in painters.items() if painter.auto}
+        return painters
 
     def _next(self, painters: Mapping[str, Painter]) -> list[_Entry]:
         """The next batch; waits for one. Empty when the engine closes."""
@@ -198,7 +210,8 @@ class LocalEngine:
             head = self._queue[0]
             if batch and not head.joins(batch[0]):
                 break
-            if batch and len(batch) >= painters[batch[0].request.model].batch:
+            size = head.request.mask.shape
+            if batch and len(batch) >= batch[0].painter(painters).limit(size):
                 break
             self._queue.popleft()
             if head.future.set_running_or_notify_cancel():
@@ -209,7 +222,7 @@ class LocalEngine:
         """Paint the next batch; False once the engine closes. Keeps no pixels while it waits."""
         batch = self._next(painters)
         if batch:
-            self._serve(painters[batch[0].request.model], batch)
+            self._serve(batch[0].painter(painters), batch)
         return bool(batch)
 
     def _serve(self, painter: Painter, batch: list[_Entry]) -> None:
@@ -219,7 +232,7 @@ class LocalEngine:
         outcomes: list[Outcome]
         try:
             self._on_device(tuple(entry.request.tag for entry in batch))
-            outcomes = climb(painter, regions, self._beat)
+            outcomes = paint_soundly(painter, regions, self._beat)
         except Exception as error:
             outcomes = [error] * len(batch)
         # The work is done: a note that can't be wiped out must not undo it.
@@ -236,15 +249,19 @@ class LocalEngine:
 def _settle(entry: _Entry, outcome: Outcome, seconds: float) -> None:
     if isinstance(outcome, Exception):
         entry.fail(outcome)
-    elif trouble := trouble_with(outcome.image, entry.request.image, entry.request.mask):
-        entry.fail(EngineTrouble(model=entry.request.model, cause=trouble))
+    elif outcome.trouble:
+        entry.fail(EngineTrouble(model=entry.request.model, cause=outcome.trouble))
     else:
         entry.future.set_result(Result(outcome.image, seconds, _notes(outcome)))
 
 
 def _notes(painted: Painted) -> dict[str, Any]:
     notes = {**painted.facts, "batch": painted.batch}
-    return notes if painted.step is None else {**notes, "oom_step": painted.step}
+    if painted.step is not None:
+        notes["oom_step"] = painted.step
+    if painted.repainted is not None:
+        notes["repainted_in_fp32"] = painted.repainted
+    return notes
 
 
 def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> None:
@@ -253,11 +270,8 @@ def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> Non
     image = np.broadcast_to(ramp[:, None, None], (64, 64, 3)).copy()
     mask = np.zeros((64, 64), np.uint8)
     mask[24:40, 24:40] = 255
-    (outcome,) = climb(painter, [(image, mask)], beat)
-    if isinstance(outcome, Exception):
-        trouble: str | None = _in_words(outcome)
-    else:
-        trouble = trouble_with(outcome.image, image, mask)
+    (outcome,) = paint_soundly(painter, [(image, mask)], beat)
+    trouble = _in_words(outcome) if isinstance(outcome, Exception) else outcome.trouble
     if trouble is not None:
         raise ModelUnusable(
             model=spec.name,

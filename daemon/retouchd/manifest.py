@@ -89,7 +89,7 @@ class Entry(BaseModel):
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: dict[str, Entry] = {}
+    models: dict[str, Entry] | None = None
 
 
 def available(models_folder: Path) -> dict[str, ModelSpec]:
@@ -148,7 +148,7 @@ def _not_installed(name: str) -> ModelUnusable:
         model=name,
         cause="it is known, but not installed yet",
         fix=f"Install it with `retouchd models add {name}` (with the same --root or --config); "
-        "without a network, fetch the file elsewhere and add `FILE` to that command.",
+        "without a network, fetch the file elsewhere and name it at the end of that command.",
     )
 
 
@@ -265,7 +265,7 @@ def read_manifest(path: Path) -> dict[str, Entry]:
 def parse_manifest(text: str, path: Path) -> dict[str, Entry]:
     """Name → entry of a manifest's text; raises ModelUnusable, which names ``path``."""
     try:
-        return dict(_Manifest.model_validate(yaml.safe_load(text) or {}).models)
+        return dict(_Manifest.model_validate(yaml.safe_load(text) or {}).models or {})
     except ValidationError as error:
         detail = error.errors()[0]
         where = ".".join(str(part) for part in detail["loc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,11 @@ _REMOTE = re.compile(
 
 @dataclass(frozen=True)
 class Mount:
-    """One mount. point: its folder. kind: the file system's type. source: device or share.
-    number: another one after each mounting."""
+    """One mount. point: its folder. kind: the file system's type. source: device or share."""
 
     point: str
     kind: str
     source: str
-    number: int = 0
 
     @property
     def remote(self) -> bool:
@@ -37,8 +36,7 @@ def parse_mountinfo(text: str) -> list[Mount]:
         before, _, after = line.partition(" - ")
         left, right = before.split(), after.split()
         if len(left) >= 5 and len(right) >= 2:
-            point, source = _unescape(left[4]), _unescape(right[1])
-            mounts.append(Mount(point, right[0], source, int(left[0])))
+            mounts.append(Mount(_unescape(left[4]), right[0], _unescape(right[1])))
     return mounts
 
 
@@ -55,6 +53,25 @@ def mount_of(path: str, mounts: Sequence[Mount]) -> Mount | None:
         if inside and (found is None or len(mount.point) >= len(found.point)):
             found = mount
     return found
+
+
+class MountChanges:
+    """Tells when anything was mounted or unmounted (poll on mountinfo, see proc(5)).
+
+    What is mounted again looks the same afterwards, down to its number.
+    """
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        try:
+            self._file = open("/proc/self/mountinfo", "rb")  # noqa: SIM115 (polled till the end)
+        except OSError:
+            return
+        self._poll.register(self._file, select.POLLPRI)
+
+    def seen(self) -> bool:
+        """Whether something has changed since the last call; never waits."""
+        return bool(self._poll.poll(0))
 
 
 def read_mounts() -> list[Mount]:

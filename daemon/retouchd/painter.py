@@ -16,6 +16,7 @@ from retouchd.manifest import ModelSpec
 from retouchd.samples import Region, Unit
 
 Beat = Callable[[], None]
+Size = tuple[int, int]  # height, width
 
 _FILLS: Mapping[str, Callable[[Pixels, NDArray[np.uint8]], Unit]] = {
     "classical": classical.fill,
@@ -26,9 +27,21 @@ _FILLS: Mapping[str, Callable[[Pixels, NDArray[np.uint8]], Unit]] = {
 class Painter(Protocol):
     """What the device thread needs from a model. Never called by two threads at once."""
 
+    def tuned(self, settings: Mapping[str, Any]) -> Painter:
+        """This painter, working as a request's settings say; quick, and equal for equal ones."""
+
+    def exact(self) -> Painter | None:
+        """The same model in float32, or None if this is it."""
+
     @property
-    def batch(self) -> int:
-        """The most regions that one ``paint`` should get."""
+    def auto(self) -> Mapping[str, Any]:
+        """What precision ``auto`` means and why, if the model has a choice."""
+
+    def limit(self, size: Size) -> int:
+        """The most regions of this height and width that one ``paint`` should get."""
+
+    def overran(self, batch: int, size: Size) -> None:
+        """Remember that so many regions of this size did not fit, even with an empty cache."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -56,6 +69,25 @@ class PlainPainter:
 
     fill: Callable[[Pixels, NDArray[np.uint8]], Unit]
     batch: int = 1
+
+    def tuned(self, settings: Mapping[str, Any]) -> PlainPainter:
+        """It has nothing to set."""
+        return self
+
+    def exact(self) -> None:
+        """It is exact."""
+
+    @property
+    def auto(self) -> Mapping[str, Any]:
+        """It has no choice."""
+        return {}
+
+    def limit(self, size: Size) -> int:
+        """As it was opened."""
+        return self.batch
+
+    def overran(self, batch: int, size: Size) -> None:
+        """It paints one after the other anyway."""
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from retouchd.live import write_live
 from retouchd.machinery import Machinery, Say
 from retouchd.notify import Notifier
 from retouchd.pruning import Pruned
-from retouchd.status import live_facts
+from retouchd.status import jobs_a_minute, live_facts
 from retouchd.watching import Watching
 
 TICK = 0.5
@@ -174,7 +174,7 @@ class Service:
     def _summary(self) -> str:
         counts = self._parts.ledger.counts()
         queue = counts[State.READY] + counts[State.RUNNING] + counts[State.FAILED]
-        rate = self._parts.ledger.done_since(self._clock.now() - 600) / 10
+        rate = jobs_a_minute(self._parts.ledger, self._since, self._clock.now())
         paused = [lane.name for lane in self._parts.lanes if lane.pause]
         text = f"{queue} in the queue, {counts[State.DONE]} done, {rate:.1f} a minute"
         if self._ledger_since is not None:

@@ -16,6 +16,10 @@ from retouchd.live import read_live
 from retouchd.mounts import mount_of, read_mounts
 
 
+_WINDOW = 600.0
+_SHORTEST = 5.0
+
+
 @dataclass(frozen=True)
 class LaneStatus:
     """One lane. watching: events or scan. paused: the reason, None while it works."""
@@ -34,7 +38,7 @@ class LaneStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything that `status` tells. rate: jobs per minute over the last ten minutes."""
+    """Everything that `status` tells. rate: see ``jobs_a_minute``."""
 
     jobs: dict[str, int]
     lanes: tuple[LaneStatus, ...]
@@ -87,9 +91,18 @@ def read_status(config: Config, ledger: LedgerReader | None, now: float) -> Stat
         running=live is not None,
         pid=live["pid"] if live else None,
         since=live["since"] if live else None,
-        rate=(ledger.done_since(now - 600) / 10) if ledger else 0.0,
+        rate=jobs_a_minute(ledger, live["since"] if live else None, now) if ledger else 0.0,
         ledger=str(config.state / "ledger.sqlite3"),
     )
+
+
+def jobs_a_minute(ledger: LedgerReader, since: float | None, now: float) -> float:
+    """Finished jobs per minute over the last ten minutes, or since the service started.
+
+    since: that start, in seconds since the epoch; None if no service runs.
+    """
+    window = _WINDOW if since is None else min(max(now - since, _SHORTEST), _WINDOW)
+    return ledger.done_since(now - window) * 60 / window
 
 
 def _lane(lane: Lane, facts: dict[str, Any], counts: dict[State, int]) -> LaneStatus:

@@ -11,7 +11,7 @@ from retouchd.config import Config, Lane
 from retouchd.intake import Intake
 from retouchd.lanes import LaneState
 from retouchd.machinery import Machinery, Say
-from retouchd.mounts import Mount, mount_of, read_mounts
+from retouchd.mounts import MountChanges, mount_of, read_mounts
 from retouchd.watch import Watch
 
 HASTY = 5.0
@@ -26,7 +26,7 @@ class Watching:
         self._parts, self._clock, self._say, self._hasty = parts, clock, say, hasty
         self._watch = Watch(self.wake)
         self._intakes: dict[str, Intake] = {}
-        self._mounts: dict[str, Mount | None] = {}
+        self._mount_changes = MountChanges()
         self._answer_within = 60.0
 
     def start(self, config: Config) -> None:
@@ -54,6 +54,7 @@ class Watching:
         """Choose events or scanning for a lane, and say so."""
         inbox = str(lane.config.inbox)
         mount = mount_of(inbox, read_mounts())
+        before = lane.watching, lane.file_system
         lane.file_system = mount.kind if mount else "unknown"
         remote = mount is None or mount.remote
         lane.watching = "scan"
@@ -63,7 +64,10 @@ class Watching:
                 lane.watching = "events"
             else:
                 self._say("watch failed", level="warning", lane=lane.name, cause=problem)
-        self._say("watching", lane=lane.name, inbox=inbox, by=lane.watching, on=lane.file_system)
+        if (lane.watching, lane.file_system) != before:
+            self._say(
+                "watching", lane=lane.name, inbox=inbox, by=lane.watching, on=lane.file_system
+            )
 
     def wake(self, lane: str, path: str | None = None) -> None:
         """Have a lane scanned soon; ``path`` was touched."""
@@ -78,18 +82,16 @@ class Watching:
         self.wake(lane)
 
     def check(self) -> None:
-        """Fall back to scanning where a watch died, and look where something was (un)mounted,
-        which no watch tells."""
-        mounts, now = read_mounts(), {}
+        """Fall back to scanning where a watch died, and look anew where something was mounted or
+        unmounted, which no watch tells."""
         for lane in self._parts.lanes:
             if lane.watching == "events" and not self._watch.alive(lane.name):
                 lane.watching = "scan"
                 self._say("watch lost", level="warning", lane=lane.name)
                 self.wake(lane.name)
-            now[lane.name] = mount_of(str(lane.config.inbox), mounts)
-            if self._mounts.get(lane.name, now[lane.name]) != now[lane.name]:
-                self.wake(lane.name)
-        self._mounts = now
+        if self._mount_changes.seen():
+            for intake in self._intakes.values():
+                intake.look_anew()
 
     def alive(self, now: float) -> bool:
         """Whether every intake made progress; a call may have waited for hands that work."""

@@ -60,7 +60,7 @@ def parse_lama(model: str, path: Path, content: bytes) -> Lama:
     model, path: what messages call it; the format is told by the content, but a file that is
     called .safetensors is never taken for anything else.
     """
-    tensors = generator_tensors(model, path, content)
+    tensors = _generator_tensors(model, path, content)
     try:
         shape = lama_shape(tensors)
         return build_lama(shape, {lama_name(key, shape): tensors[key] for key in tensors})
@@ -68,9 +68,28 @@ def parse_lama(model: str, path: Path, content: bytes) -> Lama:
         raise _misfit(model, path, error) from None
 
 
-def generator_tensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
+def to_safetensors(model: str, path: Path, content: bytes) -> bytes:
+    """The generator alone as a safetensors file, in float32 with its original names.
+
+    It is proven to load before and after. Raises ModelUnusable, as ``parse_lama`` does, and for
+    weights that are not finite.
+    """
+    parse_lama(model, path, content)
+    whole = {
+        key: (tensor.float() if tensor.is_floating_point() else tensor).contiguous().clone()
+        for key, tensor in _generator_tensors(model, path, content).items()
+    }
+    if not all(torch.isfinite(tensor).all() for tensor in whole.values()):
+        cause = f"{path} has weights that are not finite numbers"
+        raise ModelUnusable(model=model, cause=cause, fix="Fetch the file again.")
+    converted: bytes = safetensors.torch.save(whole, metadata={"format": "pt"})
+    parse_lama(model, path.with_suffix(".safetensors"), converted)
+    return converted
+
+
+def _generator_tensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
     """Original name (model.1… to model.N…) → tensor, whatever the format; raises ModelUnusable."""
-    if path.suffix.lower() == ".safetensors":
+    if path.suffix.lower() == ".safetensors" or content[8:9] == b"{":
         return _parse_safetensors(model, path, content)
     if not is_archive(content):
         raise _unread(model, path, "it is no archive of torch 1.6 or later, or it is cut off")

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,9 +69,14 @@ def _close_all(fds: Sequence[int]) -> None:
 
 
 def _exactly(sock: socket.socket, count: int) -> bytes:
+    """So many bytes, all of them within the socket's time-out: a sender that dribbles is hung."""
+    patience = sock.gettimeout()
+    ends = None if patience is None else time.monotonic() + patience
     data = bytearray(count)
     view = memoryview(data)
     while view:
+        if ends is not None and time.monotonic() > ends:
+            raise TimeoutError
         got = sock.recv_into(view, min(len(view), 1 << 20))
         if got == 0:
             raise Closed

@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +159,23 @@ class Lanes(Commands):
 
 
 class Running:
-    """`retouchd run` in the background, its log lines readable as they come."""
+    """`retouchd run` in the background, its log lines readable as they come.
 
-    def __init__(self, spool: Commands, *more: str) -> None:
-        command = spool.command("run", more=(*FAST, "--set", "log.format=json", *more))
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    under: a command to run it with, like strace. environment: more variables.
+    """
+
+    def __init__(
+        self,
+        spool: Commands,
+        *more: str,
+        under: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        options = (*FAST, "--set", "log.format=json", *more)
+        command = [*under, *spool.command("run", more=options)]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        )
         self.lines: list[dict[str, Any]] = []
         self.raw: list[str] = []
         self._ended = False
@@ -232,8 +245,8 @@ def start(spool: Spool) -> Iterator[Callable[..., Running]]:
     """Starts `run` on the spool; whatever still runs is killed at the end."""
     started: list[Running] = []
 
-    def begin(*more: str) -> Running:
-        started.append(Running(spool, *more))
+    def begin(*more: str, **how: Any) -> Running:
+        started.append(Running(spool, *more, **how))
         return started[-1]
 
     yield begin
@@ -258,8 +271,8 @@ def start_all() -> Iterator[Callable[..., Running]]:
     """Starts `run` for a whole module: ``start_all(spool_or_lanes, *options)``."""
     started: list[Running] = []
 
-    def begin(what: Commands, *more: str) -> Running:
-        started.append(Running(what, *more))
+    def begin(what: Commands, *more: str, **how: Any) -> Running:
+        started.append(Running(what, *more, **how))
         return started[-1]
 
     yield begin
@@ -364,27 +377,58 @@ class FrozenDisk:
     """An ext4 in a file; freezing it blocks every writer in the kernel."""
 
     def __init__(self, folder: Path, image: Path) -> None:
-        self.folder = folder
+        self.folder, self.image = folder, image
         folder.mkdir(parents=True, exist_ok=True)
         with image.open("wb") as file:
             file.truncate(32 << 20)
-        for command in (
-            ["mkfs.ext4", "-q", "-O", "^has_journal", str(image)],
-            ["mount", "-o", "loop", str(image), str(folder)],
-        ):
-            try:
-                done = subprocess.run(command, capture_output=True, timeout=30, check=False)
-            except FileNotFoundError:
-                pytest.skip(f"there is no {command[0]}")
-            if done.returncode:
-                pytest.skip(f"{command[0]} does not work here: {done.stderr.decode()}")
+        self._run("mkfs.ext4", "-q", "-O", "^has_journal", str(image))
+        self.mount()
         (folder / "lost+found").rmdir()
+
+    def _run(self, *command: str) -> None:
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"there is no {command[0]}")
+        done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+        if done.returncode:
+            pytest.skip(f"{command[0]} does not work here: {done.stderr.decode()}")
+
+    def mount(self) -> None:
+        self._run("mount", "-o", "loop", str(self.image), str(self.folder))
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", str(self.folder)], timeout=30, check=True)
 
     def freeze(self) -> None:
         subprocess.run(["fsfreeze", "-f", str(self.folder)], timeout=30, check=True)
 
     def thaw(self) -> None:
         _quietly("fsfreeze", "-u", str(self.folder))
+
+
+@pytest.fixture(scope="session")
+def inject() -> Callable[..., list[str]]:
+    """``inject("fsync:error=EIO:when=2", path=a_file)`` → the strace command that makes system
+    calls of a service and its hands fail, or skips the test where there is none."""
+    if shutil.which("strace") is None:
+        pytest.skip("there is no strace")
+    tried = subprocess.run(
+        ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=none", "true"],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    if tried.returncode:
+        pytest.skip(f"strace does not work here: {tried.stderr.decode()}")
+
+    def command(*faults: str, path: Path | None = None) -> list[str]:
+        names = ",".join(fault.partition(":")[0] for fault in faults)
+        injected = [word for fault in faults for word in ("-e", f"inject={fault}")]
+        only = ["-P", str(path)] if path else []
+        # -D: the service itself is the child, so that signals reach it.
+        quietly = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf"]
+        return [*quietly, *only, "-e", f"trace={names}", *injected]
+
+    return command
 
 
 @pytest.fixture(scope="session")

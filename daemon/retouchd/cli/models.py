@@ -1,12 +1,14 @@
-"""`models list` and `models verify`."""
+"""`models list`, `models verify` and `models add`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
 
+from retouchd.cli.downloading import downloading
 from retouchd.cli.options import (
     ConfigOption,
     JsonOption,
@@ -16,9 +18,9 @@ from retouchd.cli.options import (
     choose,
 )
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import ModelSpec, available, resolve, verify
+from retouchd.manifest import Entry, ModelSpec, available, entries, resolve, verify
 
-app = typer.Typer(help="List and verify models.", no_args_is_help=True)
+app = typer.Typer(help="List, verify and add models.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -29,16 +31,54 @@ def list_models(
     sets: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the models that a lane can name. Example: retouchd models list --root DIR"""
+    """List the models: usable, or to be added. Example: retouchd models list --root DIR"""
     found = choose(config, root, sets, state).read()
     specs = available(found.models_folder)
+    known = entries(found.models_folder).items()
+    addable = {name: entry for name, entry in known if not entry.usable}
     if as_json:
-        typer.echo(json.dumps([_plain(spec) for spec in specs.values()], indent=2))
+        usable = [_plain(spec) for spec in specs.values()]
+        offered = [_offered(name, entry) for name, entry in addable.items()]
+        typer.echo(json.dumps([*usable, *offered], indent=2))
         return
     for spec in specs.values():
         where = spec.path or "built in, no weights"
         typer.echo(f"{spec.name}: {spec.architecture}, {where}")
         typer.echo(f"  licence {spec.licence or 'unknown'}; {' '.join(spec.notes.split())}")
+    for name, entry in addable.items():
+        typer.echo(f"{name}: {entry.architecture}, to be added with `retouchd models add {name}`")
+        typer.echo(f"  licence {entry.licence or 'unknown'}; {' '.join(entry.notes.split())}")
+
+
+@app.command("add")
+def add_model(
+    name: Annotated[str, typer.Argument(help="What the configuration will call it.")],
+    origin: Annotated[
+        str, typer.Argument(metavar="[FILE|URL]", help="Not needed for a well-known name.")
+    ] = "",
+    sha256: Annotated[str, typer.Option(help="Of the file as it is published.")] = "",
+    md5: Annotated[str, typer.Option(help="Likewise, where there is nothing better.")] = "",
+    licence: Annotated[str, typer.Option(help="SPDX identifier, like Apache-2.0.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
+    config: ConfigOption = None,
+    root: RootOption = None,
+    state: StateOption = None,
+    sets: SetOption = None,
+) -> None:
+    """Fetch, check and install a model. Example: retouchd models add big-lama --root DIR
+
+    Takes .ckpt, TorchScript .pt and .safetensors files of a LaMa, the original folder with
+    models/best.ckpt, or a URL. None of the code in them is run; what is installed is safetensors.
+    """
+    folder = choose(config, root, sets, state).read().models_folder
+    from retouchd.adding import Wish, add
+
+    wish = Wish(name, origin, sha256, md5, licence, force)
+    with downloading(name, shown=sys.stderr.isatty()) as tell:
+        spec = add(wish, folder, tell)
+    typer.echo(f"{name}: installed as {spec.path}, sha256 {spec.sha256}")
+    typer.echo(f"  licence {spec.licence or 'unknown'}; use it with --model {name}, or as a")
+    typer.echo("  lane's `model` in the configuration; a service that runs needs a restart.")
 
 
 @app.command("verify")
@@ -79,13 +119,27 @@ def _load(spec: ModelSpec) -> None:
         load_lama(spec)
 
 
-def _plain(spec: ModelSpec) -> dict[str, str | None]:
+def _plain(spec: ModelSpec) -> dict[str, str | bool | None]:
     return {
         "name": spec.name,
         "architecture": spec.architecture,
         "path": str(spec.path) if spec.path else None,
         "sha256": spec.sha256,
+        "installed": True,
         "licence": spec.licence,
         "source": spec.source,
         "notes": " ".join(spec.notes.split()),
+    }
+
+
+def _offered(name: str, entry: Entry) -> dict[str, str | bool | None]:
+    return {
+        "name": name,
+        "architecture": entry.architecture,
+        "path": None,
+        "sha256": None,
+        "installed": False,
+        "licence": entry.licence,
+        "source": entry.url,
+        "notes": " ".join(entry.notes.split()),
     }

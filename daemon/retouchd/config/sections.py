@@ -171,6 +171,7 @@ class Lane(Section):
     task: Literal["inpaint"] = "inpaint"
     model: str = "classical"
     strategy: Literal["auto", "crop", "whole"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     blend: Literal["feather", "hard"] = "feather"
     root: Path | None = None
     inbox: Path
@@ -207,6 +208,7 @@ class Lane(Section):
         return {
             "task": self.task,
             "strategy": self.strategy,
+            "precision": self.precision,
             "blend": self.blend,
             "mask": self.mask.model_dump(),
             "rectangles": [r.model_dump() for r in self.pairing.rectangles],

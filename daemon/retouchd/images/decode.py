@@ -21,7 +21,7 @@ from PIL import (
 
 from retouchd.images import exif, png, tiff, tiff_pixels, xmp
 from retouchd.images.formats import recognise
-from retouchd.images.guard import codec, no_pixel_limit
+from retouchd.images.guard import codec, no_pixel_limit, with_room
 from retouchd.images.header import Header
 from retouchd.images.metadata import Metadata
 from retouchd.images.orient import swaps_sides, upright
@@ -29,6 +29,8 @@ from retouchd.images.photo import Photo, Pixels
 from retouchd.images.reading import CONTAINERS, check_size
 from retouchd.images.source import Source
 
+_COPIES: Final = 4
+_BYTES_PER_PIXEL: Final = 4
 _DIRECT: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
@@ -51,7 +53,8 @@ def decode(data: bytes, name: str, max_pixels: int) -> Photo:
         check_size(header, name, max_pixels)
         CONTAINERS[format].check(source)
         metadata, notes = _true_metadata(CONTAINERS[format].metadata(source), header)
-        pixels, more = _DECODERS[format](source, data, header)
+        with with_room(_COPIES * header.width * header.height * _BYTES_PER_PIXEL, name):
+            pixels, more = _DECODERS[format](source, data, header)
         if pixels.shape[:2][::-1] != header.upright_size:
             raise source.broken("its picture data has another size than its header says")
         return Photo(pixels, metadata, notes + more)

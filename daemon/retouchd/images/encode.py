@@ -11,13 +11,15 @@ import numpy as np
 from retouchd.errors import Unsupported
 from retouchd.images import tiff_write, writers
 from retouchd.images.formats import extension
-from retouchd.images.guard import codec
+from retouchd.images.guard import codec, with_room
 from retouchd.images.metadata import Metadata
 from retouchd.images.photo import Photo, Pixels
 
 Format = Literal["same", "png", "jpeg", "webp", "avif"]
 Quality = int | Literal["same"]
 
+_COPIES: Final = 16
+"""Modern codecs hold several planes in 16 or 32 bits."""
 _LONGEST: Final = {"webp": 16383, "jpeg": 65500, "avif": 32768}
 _TITLES: Final = {"webp": "WebP", "jpeg": "JPEG", "avif": "AVIF", "png": "PNG", "bmp": "BMP"}
 _SPACES: Final = {"GRAY": (1, 2), "RGB ": (3, 4)}
@@ -60,7 +62,7 @@ def encode(
     metadata = photo.metadata.stripped() if strip_metadata else photo.metadata
     pixels, notes = _held(photo.pixels, kind)
     metadata, more = _fitting(metadata, kind, pixels)
-    with codec(name):
+    with codec(name), with_room(_COPIES * pixels.nbytes, name):
         data, last = _written_somehow(pixels, metadata, kind, quality)
     return Encoded(data, extension(kind), notes + more + last)
 

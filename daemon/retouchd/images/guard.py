@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,33 @@ def no_pixel_limit() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def with_room(needed: int, name: str) -> Iterator[None]:
+    """Run a codec that may need ``needed`` bytes; where it fails without having them, that is why.
+
+    Many codecs call what they could not allocate damaged data, and nobody should be told so about
+    a photo that is well. Raises OutOfMemory then.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        if _has_room(needed):
+            raise
+        raise OutOfMemory(what=f"the pixels of {name}") from error
+
+
+def _has_room(needed: int) -> bool:
+    """Whether the process may still take so much address space (nothing is really used)."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    try:
+        mmap.mmap(-1, max(needed, 1), flags=flags, prot=mmap.PROT_READ).close()
+    except (OSError, MemoryError):
+        return False
+    return True
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from retouchd.nets.fourier import Transform, from_spectrum, to_spectrum
+from retouchd.nets.fourier import Fourier, Method
 from retouchd.nets.lama import FfcBlock, FfcConv, Lama, LocalConv, SpectralTransform, UpConv
 
 Folded = tuple[Tensor, Tensor]
@@ -23,21 +23,20 @@ class FusedLama(nn.Module):
     """[B, 4, H, W] float32 → [B, 3, H, W] float32 in (0, 1), as ``Lama``; the sides likewise.
 
     lama: in float32 and in evaluation mode; it is left as it is and shares no weights.
-    transform: how to get to the frequency domain; ``auto`` chooses by size, type and device.
+    method: how to get to the frequency domain; see ``fourier.Fourier``.
     """
 
-    def __init__(self, lama: Lama, transform: Transform = "auto") -> None:
+    def __init__(self, lama: Lama, method: Method = "auto") -> None:
         super().__init__()
+        fourier = Fourier(method)
         self.shape = lama.shape
         self.stem = Conv(*_fold_local(lama.stem))
         self.downs = nn.ModuleList(
-            Conv(*_fold_local(down), stride=2)
-            for down in lama.downs
-            if isinstance(down, LocalConv)
+            Conv(*_fold_local(down), stride=2) for down in lama.downs if isinstance(down, LocalConv)
         )
         self.split = Conv(*_fold_split(lama), stride=2)
         self.blocks = nn.ModuleList(
-            Block(block, transform) for block in lama.blocks if isinstance(block, FfcBlock)
+            Block(block, fourier) for block in lama.blocks if isinstance(block, FfcBlock)
         )
         self.ups = nn.ModuleList(Up(up) for up in lama.ups if isinstance(up, UpConv))
         self.head = Head(lama.head)
@@ -73,7 +72,7 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         border = self.weight.shape[-1] // 2
-        padded = _mirror(x, border, border)
+        padded = _mirror(x, border)
         return functional.conv2d(padded, self.weight, self.bias, self.stride).relu_()
 
 
@@ -112,7 +111,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         width, border = x.shape[-1], self.kernel // 2
-        partial = functional.conv2d(_mirror(x, border, border), self.weight)
+        partial = functional.conv2d(_mirror(x, border), self.weight)
         total = self.bias.float()[None, :, None, None]
         for column in range(self.kernel):
             taps = partial[:, column * self.out : (column + 1) * self.out]
@@ -123,10 +122,10 @@ class Head(nn.Module):
 class Block(nn.Module):
     """Two fast Fourier convolutions around a skip connection, on stacked streams."""
 
-    def __init__(self, block: FfcBlock, transform: Transform) -> None:
+    def __init__(self, block: FfcBlock, fourier: Fourier) -> None:
         super().__init__()
-        self.conv1 = Ffc(block.conv1, transform)
-        self.conv2 = Ffc(block.conv2, transform)
+        self.conv1 = Ffc(block.conv1, fourier)
+        self.conv2 = Ffc(block.conv2, fourier)
 
     def forward(self, stack: Tensor) -> Tensor:
         """[B, L + G, H, W] → the same shape."""
@@ -137,7 +136,7 @@ class Block(nn.Module):
 class Ffc(nn.Module):
     """Fast Fourier convolution, batch norm, ReLU: [B, L + G, H, W] → the same shape."""
 
-    def __init__(self, conv: FfcConv, transform: Transform) -> None:
+    def __init__(self, conv: FfcConv, fourier: Fourier) -> None:
         super().__init__()
         scale_l, shift_l = _affine(conv.norm_l)
         scale_g, shift_g = _affine(conv.norm_g)
@@ -146,12 +145,12 @@ class Ffc(nn.Module):
         self.l2g = _laid_out(conv.l2g.weight * scale_g[:, None, None, None])
         self.bias_l = nn.Parameter(shift_l)
         self.bias_g = nn.Parameter(shift_g)
-        self.g2g = Spectral(conv.g2g, scale_g, transform)
+        self.g2g = Spectral(conv.g2g, scale_g, fourier)
 
     def forward(self, stack: Tensor) -> Tensor:
         """See the class."""
         local = self.l2g.shape[1]
-        padded = _mirror(stack, 1, 1)
+        padded = _mirror(stack, 1)
         out_l = functional.conv2d(padded, self.to_local, self.bias_l)
         out_g = functional.conv2d(padded[:, :local], self.l2g, self.bias_g)
         out_g = self.g2g(stack[:, local:], out_g)
@@ -165,7 +164,7 @@ class Spectral(nn.Module):
     sum of both global paths, whose shift is in the other one's bias.
     """
 
-    def __init__(self, plain: SpectralTransform, scale_g: Tensor, transform: Transform) -> None:
+    def __init__(self, plain: SpectralTransform, scale_g: Tensor, fourier: Fourier) -> None:
         super().__init__()
         scale, shift = _affine(plain.squeeze_norm)
         self.squeeze = nn.Parameter(_matrix(plain.squeeze) * scale)
@@ -176,7 +175,7 @@ class Spectral(nn.Module):
         self.mix = nn.Parameter((_matrix(plain.fourier.mix) * scale)[order][:, order])
         self.mix_bias = nn.Parameter(shift[order])
         self.expand = nn.Parameter(_matrix(plain.expand) * scale_g)
-        self.transform = transform
+        self.fourier = fourier
 
     def forward(self, spectral: Tensor, out: Tensor) -> Tensor:
         """spectral, out: [B, G, H, W] → their sum, [B, G, H, W]; ``out`` is used up."""
@@ -184,16 +183,16 @@ class Spectral(nn.Module):
         batch, height, width, _ = nhwc.shape
         x = torch.addmm(self.squeeze_bias, nhwc.reshape(-1, nhwc.shape[-1]), self.squeeze).relu_()
         x = x.view(batch, height, width, -1)
-        planes = to_spectrum(x, self.transform)  # [B, H, W/2+1, 2C]
+        planes = self.fourier.to_spectrum(x)  # [B, H, W/2+1, 2C]
         mixed = torch.addmm(self.mix_bias, planes.flatten(0, 2), self.mix).relu_()
-        x += from_spectrum(mixed.view_as(planes), width, self.transform)
+        x += self.fourier.from_spectrum(mixed.view_as(planes), width)
         rows = out.permute(0, 2, 3, 1).reshape(-1, out.shape[1])
         total = rows.addmm_(x.flatten(0, 2), self.expand)
         return total.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
-def _mirror(x: Tensor, rows: int, columns: int) -> Tensor:
-    return functional.pad(x, (columns, columns, rows, rows), mode="reflect")
+def _mirror(x: Tensor, border: int) -> Tensor:
+    return functional.pad(x, (border,) * 4, mode="reflect")
 
 
 def _laid_out(weight: Tensor) -> nn.Parameter:
