@@ -30,13 +30,14 @@ from retouchd.errors import (
     StartError,
     TransientError,
     Unexpected,
+    crossing,
     from_os_error,
     from_wire,
     printable,
 )
 
-PACKAGE = Path(errors.__file__).parent
-KNOWN = errors._known()
+PACKAGE = Path(errors.__file__).parents[1]
+KNOWN = crossing._known()
 CLASSES = sorted(KNOWN.values(), key=lambda kind: kind.__name__)
 
 

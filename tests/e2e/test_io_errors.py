@@ -119,7 +119,10 @@ def play(plant, call, error, when):
 
 @pytest.mark.parametrize(("call", "error", "when"), QUICK)
 def test_a_call_that_fails(plant, call, error, when):
+    before = len(plant.running.lines)
     play(plant, call, error, when)
+    noticed = [line for line in plant.running.lines[before:] if line["level"] == "warning"]
+    assert noticed, "the fault was not felt"
 
 
 @pytest.mark.soak

@@ -1,0 +1,117 @@
+"""Everything that can go wrong, in the words that a person will read.
+
+RetouchdError
+ ├── StartError            the command can't start            exit 2
+ │    ├── ConfigInvalid
+ │    ├── ModelUnusable, GpuRequired, LedgerUnusable, …
+ ├── LedgerHeld            another instance is running         exit 4
+ ├── TransientError        the environment's fault             exit 75
+ │    ├── EnvironmentTrouble   pauses the lane, burns no attempt
+ │    │    ├── DiskFull, ReadOnly, RootLost, ShareHung
+ │    └── IoTrouble, OutOfMemory, FileBusy, HandDied
+ └── PermanentError        the drop's fault: quarantine
+      ├── NotAnImage, Truncated, Unsupported, TooLarge
+      └── MaskWrong, Ambiguous, Orphaned, Poisonous, …
+
+The class docstring is the message and ``remedy`` says what to do; both are filled in with the
+keyword arguments of the error. Errors cross process borders as ``to_wire``/``from_wire``, which
+is plain JSON: nothing that a decoder process says is ever unpickled.
+"""
+
+from retouchd.errors.base import Facts, RetouchdError, printable
+from retouchd.errors.crossing import from_wire
+from retouchd.errors.from_os import from_os_error
+from retouchd.errors.lasting import (
+    Ambiguous,
+    GaveUp,
+    LinkedElsewhere,
+    MaskCoversTooMuch,
+    MaskLooksInverted,
+    MaskSizeWrong,
+    MaskUnreadable,
+    NotAnImage,
+    NotARegularFile,
+    Orphaned,
+    OutputWrong,
+    PermanentError,
+    Poisonous,
+    RectangleOutside,
+    TooLarge,
+    Truncated,
+    Unsupported,
+)
+from retouchd.errors.passing import (
+    DiskFull,
+    EngineTrouble,
+    EnvironmentTrouble,
+    FileBusy,
+    HandDied,
+    IoTrouble,
+    OutOfMemory,
+    ReadOnly,
+    RootLost,
+    ShareHung,
+    TransientError,
+    Unexpected,
+)
+from retouchd.errors.starting import (
+    CannotInstall,
+    ConfigInvalid,
+    GpuRequired,
+    LedgerHeld,
+    LedgerNotYet,
+    LedgerStuck,
+    LedgerUnusable,
+    ModelUnusable,
+    NoSuchJob,
+    StartError,
+    WrongState,
+)
+
+__all__ = [
+    "Ambiguous",
+    "CannotInstall",
+    "ConfigInvalid",
+    "DiskFull",
+    "EngineTrouble",
+    "EnvironmentTrouble",
+    "Facts",
+    "FileBusy",
+    "GaveUp",
+    "GpuRequired",
+    "HandDied",
+    "IoTrouble",
+    "LedgerHeld",
+    "LedgerNotYet",
+    "LedgerStuck",
+    "LedgerUnusable",
+    "LinkedElsewhere",
+    "MaskCoversTooMuch",
+    "MaskLooksInverted",
+    "MaskSizeWrong",
+    "MaskUnreadable",
+    "ModelUnusable",
+    "NoSuchJob",
+    "NotARegularFile",
+    "NotAnImage",
+    "Orphaned",
+    "OutOfMemory",
+    "OutputWrong",
+    "PermanentError",
+    "Poisonous",
+    "ReadOnly",
+    "RectangleOutside",
+    "RetouchdError",
+    "RootLost",
+    "ShareHung",
+    "StartError",
+    "TooLarge",
+    "TransientError",
+    "Truncated",
+    "Unexpected",
+    "Unsupported",
+    "WrongState",
+    "from_os_error",
+    "from_wire",
+    "printable",
+]

@@ -1,0 +1,84 @@
+"""The environment's fault: tried again."""
+
+from __future__ import annotations
+
+from retouchd.errors.base import RetouchdError
+
+
+class TransientError(RetouchdError):
+    """A passing trouble: {cause}."""
+
+    exit_code = 75
+    remedy = "Nothing to do: the job is tried again by itself."
+
+
+class EnvironmentTrouble(TransientError):
+    """The lane is paused: {cause}."""
+
+    remedy = "Mend the cause; the lane resumes by itself and no attempt was counted."
+
+
+class DiskFull(EnvironmentTrouble):
+    """There is no space left for {path} ({cause})."""
+
+    remedy = "Free some space, or let retention do it; the lane resumes by itself."
+
+
+class ReadOnly(EnvironmentTrouble):
+    """{path} can't be written to ({cause})."""
+
+    remedy = (
+        "Remount it for writing, or give the service user the right to write there; "
+        "the lane resumes by itself."
+    )
+
+
+class RootLost(EnvironmentTrouble):
+    """The folder {path} is not the one that this lane was set up with: {cause}."""
+
+    remedy = (
+        "Mount the share again; the lane resumes by itself. If you replaced the folder on "
+        "purpose, run `retouchd adopt {lane}`."
+    )
+
+
+class ShareHung(EnvironmentTrouble):
+    """The folder {path} did not answer within {seconds} s."""
+
+    remedy = "Check the server and the network; the lane resumes by itself."
+
+
+class IoTrouble(TransientError):
+    """{path} could not be read or written: {cause}."""
+
+    remedy = "Nothing to do if it passes: it is tried again. If it stays, check the disk or share."
+
+
+class FileBusy(TransientError):
+    """{path} changed while it was being worked on."""
+
+    remedy = "Nothing to do: the job starts again once the file has been still for a while."
+
+
+class OutOfMemory(TransientError):
+    """There was not enough memory for {what}."""
+
+    remedy = "Close other programs, lower limits.max_pixels or device.threads, or add memory."
+
+
+class EngineTrouble(TransientError):
+    """The model {model} failed on this photo: {cause}."""
+
+    remedy = "It is tried again. If it stays, report it with the photo, or use another model."
+
+
+class HandDied(TransientError):
+    """The process that worked on {path} died ({cause})."""
+
+    remedy = "It is tried again; a file that kills its process twice is quarantined."
+
+
+class Unexpected(TransientError):
+    """Something that should not happen, happened: {cause}."""
+
+    remedy = "It is tried again. If it stays, please report it with the service's log."
