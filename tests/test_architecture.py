@@ -109,6 +109,7 @@ FORBIDDEN = [
     ("status.py", "hands engine local_engine weights pipeline intake service"),
 ]
 
+
 def imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

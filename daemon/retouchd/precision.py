@@ -19,6 +19,7 @@ MIN_SPEEDUP = 1.15  # less is not worth a less exact picture
 MAX_ERROR = 0.02  # five levels of 255; a hole's texture is made up anyway
 
 _GLANCE, _LOOK, _ROUNDS = 64, 128, 3
+_PATIENCE = 1.0  # seconds after which no further round of a look begins
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ def _look(exact: Paint, short: Paint, region: Region, beat: Beat) -> Comparison:
     """The best times of alternating rounds: other programs disturb single ones."""
     times: dict[Paint, list[float]] = {exact: [], short: []}
     images: dict[Paint, Unit] = {}
-    for _ in range(_ROUNDS):
+    started = time.perf_counter()
+    for number in range(_ROUNDS):
+        if number and time.perf_counter() - started > _PATIENCE:
+            break
         for paint, taken in times.items():
             beat()
             began = time.perf_counter()

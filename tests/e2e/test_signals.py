@@ -1,187 +1,320 @@
-"""What systemd and an administrator say to the service, and what it says to them."""
+"""Signals, systemd's protocol, and the end: in time, whatever hangs."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
+import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import pytest
 
+PAIRS = 6
 
-class Systemd:
-    """The other end of sd_notify(3)."""
 
-    def __init__(self, folder: Path) -> None:
-        self.address = str(folder / "notify")
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sock.bind(self.address)
-        self._sock.settimeout(0.2)
-        self.heard: list[dict[str, str]] = []
+def fill(spool, first=0, count=PAIRS):
+    for number in range(first, first + count):
+        spool.drop_pair(f"photo{number}", seed=number)
 
-    def listen(self, variable: str, timeout: float = 30) -> dict[str, str]:
-        """The first message with that variable from now on; older ones stay in ``heard``."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            message = self._next()
-            if message and variable in message:
-                return message
-        raise AssertionError(f"no {variable} in {self.heard}")
 
-    def _next(self) -> dict[str, str]:
-        try:
-            text = self._sock.recv(8192).decode()
-        except TimeoutError:
-            return {}
-        self.heard.append(dict(line.split("=", 1) for line in text.splitlines()))
-        return self.heard[-1]
+def states(spool):
+    return {job["name"]: job["state"] for job in spool.jobs()}
 
-    def close(self) -> None:
-        self._sock.close()
+
+def stop(running, number=signal.SIGTERM):
+    """End it; returns the exit code and the seconds that it took."""
+    began = time.monotonic()
+    running.signal(number)
+    return running.process.wait(60), time.monotonic() - began
+
+
+class TestStopping:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_what_is_under_way_is_finished_and_the_rest_is_kept(
+        self, spool, start, undisturbed, number
+    ):
+        expected = undisturbed(fill)
+        fill(spool)
+        running = start("--set", "hands=1")
+        running.wait_for("running", lane="inpaint")
+        code, took = stop(running, number)
+        assert code == 0
+        assert took < 10
+        assert set(states(spool).values()) <= {"done", "ready"}
+        assert spool.once().returncode == 0
+        spool.check_exactly_once(expected)
+        assert {job["interrupted"] for job in spool.jobs()} == {0}
+
+    def test_a_hand_that_does_not_answer_does_not_hold_it_up(
+        self, spool, start, children, undisturbed
+    ):
+        """Its job is handed back, with the attempt."""
+        expected = undisturbed(fill)
+        running = start("--set", "drain=2s")
+        fill(spool)
+        running.wait_for("running", lane="inpaint")
+        for pid in children(running.process.pid):
+            os.kill(pid, signal.SIGSTOP)
+        code, took = stop(running)
+        assert code == 0
+        assert took < 8
+        assert {job["attempts"] for job in spool.jobs() if job["state"] == "ready"} <= {0}
+        assert "running" not in states(spool).values()
+        assert spool.once().returncode == 0
+        spool.check_exactly_once(expected)
+
+    def test_a_share_that_hangs_for_ever_does_not_hold_it_up(self, spool, start, frozen_disk):
+        """Not even SIGKILL ends who waits for such a share; the service leaves him behind."""
+        outbox = frozen_disk(spool.outbox)
+        running = start("--set", "drain=1s", "--set", "scan.answer_within=1h")
+        spool.drop_pair("photo0")
+        running.wait_for("done")
+        outbox.freeze()
+        fill(spool, first=1, count=3)
+        running.wait_for("running", 3, lane="inpaint")
+        time.sleep(1)
+        code, took = stop(running)
+        assert code == 0
+        assert took < 12
+        outbox.thaw()
+        assert spool.once().returncode == 0
+        assert spool.undated(spool.outbox) == [f"photo{n}.png" for n in range(4)]
+        assert set(states(spool).values()) == {"done"}
+
+    def test_it_stops_while_it_waits_for_a_disk(self, spool, start, mount):
+        mount(spool.outbox, "size=64k")
+        running = start()
+        running.wait_for("watching")
+        with contextlib.suppress(OSError):
+            (spool.outbox / "filler").write_bytes(bytes(1 << 20))
+        fill(spool)
+        running.wait_for("lane paused")
+        code, took = stop(running)
+        assert code == 0
+        assert took < 5
+
+
+class TestHanging:
+    def test_a_share_that_hangs_pauses_its_lane_only_and_comes_back(
+        self, make_lanes, start_all, frozen_disk, eventually
+    ):
+        lanes = make_lanes()
+        well, ill = lanes.lane("well"), lanes.lane("ill")
+        disk = frozen_disk(ill.outbox)
+        running = start_all(lanes, "--set", "scan.answer_within=2s")
+        running.wait_for("watching", 2)
+        ill.drop_pair("photo")
+        running.wait_for("done", lane="ill")
+        disk.freeze()
+        fill(ill, count=2)
+        paused = running.wait_for("lane paused", lane="ill", timeout=60)
+        assert "did not answer within" in paused["reason"]
+        began = time.monotonic()
+        fill(well, count=3)
+        running.wait_for("done", 3, lane="well")
+        assert time.monotonic() - began < 15
+        assert not [
+            line
+            for line in running.lines
+            if line["event"] == "lane paused" and line["lane"] == "well"
+        ]
+        assert eventually(
+            lambda: [lane["paused"] is None for lane in lanes.status()["lanes"]] == [True, False]
+        )
+        disk.thaw()
+        running.wait_for("done", 3, lane="ill", timeout=60)
+        assert running.stop() == 0
+        assert ill.undated(ill.outbox) == ["photo.png", "photo0.png", "photo1.png"]
+        attempts = {job["attempts"] for job in lanes.jobs()}
+        assert attempts == {1}
+
+    @pytest.mark.soak
+    @pytest.mark.timeout(300)
+    def test_a_share_that_hangs_for_long_does_not_fill_the_memory_with_hands(
+        self, spool, start, frozen_disk, children
+    ):
+        disk = frozen_disk(spool.outbox)
+        running = start("--set", "scan.answer_within=1s", "--set", "hands=2")
+        spool.drop_pair("first")
+        running.wait_for("done")
+        disk.freeze()
+        fill(spool)
+        running.wait_for("lane paused", timeout=60)
+        time.sleep(60)
+        assert len(children(running.process.pid)) <= 6
+        disk.thaw()
+        running.wait_for("done", PAIRS + 1, timeout=60)
+
+
+class TestReloading:
+    def test_a_new_lane_and_a_new_option_are_taken_up(self, make_lanes, start_all):
+        lanes = make_lanes()
+        first = lanes.lane("first")
+        running = start_all(lanes)
+        running.wait_for("watching", lane="first")
+        first.drop_pair("before")
+        running.wait_for("done", file="before.png")
+        second = lanes.lane("second")
+        lanes.lane("first", output={"format": "webp"})
+        running.signal(signal.SIGHUP)
+        running.wait_for("configuration reloaded")
+        running.wait_for("watching", lane="second")
+        second.drop_pair("there")
+        first.drop_pair("after")
+        running.wait_for("done", file="there.png")
+        running.wait_for("done", file="after.png")
+        assert first.undated(first.outbox) == ["after.webp", "before.png"]
+        assert running.stop() == 0
+
+    @pytest.mark.parametrize(
+        "text",
+        ["lanes: [", "lanes: 5\n", "lanes: null\n", "", "- 1\n", "state: 1\nlanes: []\n", "\0"],
+    )
+    def test_a_wrong_file_keeps_the_old_configuration_and_says_so(self, running_lane, text):
+        lanes, lane, running = running_lane
+        good = lanes.file.read_text(encoding="utf-8")
+        count = sum(line["event"] == "configuration kept" for line in running.lines)
+        lanes.file.write_text(text, encoding="utf-8")
+        running.signal(signal.SIGHUP)
+        kept = running.wait_for("configuration kept", count + 1)
+        assert kept["cause"]
+        assert kept["remedy"]
+        lanes.file.write_text(good, encoding="utf-8")
+        name = f"photo{count}"
+        lane.drop_pair(name, seed=count)
+        running.wait_for("done", file=f"{name}.png")
+
+    @pytest.fixture(scope="class")
+    def running_lane(self, make_lanes, start_all):
+        lanes = make_lanes()
+        lane = lanes.lane("only")
+        running = start_all(lanes, "--model", "classical")
+        running.wait_for("watching")
+        return lanes, lane, running
+
+    def test_what_needs_a_restart_is_refused(self, make_lanes, start_all):
+        lanes = make_lanes()
+        lanes.lane("only")
+        running = start_all(lanes)
+        running.wait_for("watching")
+        lanes.top["state"] = str(lanes.root / "elsewhere")
+        lanes.lane("only")
+        running.signal(signal.SIGHUP)
+        assert "Restart" in running.wait_for("configuration kept")["remedy"]
+
+    def test_a_lane_that_was_taken_out_rests_and_goes_on_later(self, make_lanes, start_all):
+        lanes = make_lanes()
+        lanes.lane("stays")
+        goes = lanes.lane("goes")
+        running = start_all(lanes)
+        running.wait_for("watching", 2)
+        kept = lanes.lanes.pop("goes")
+        lanes.lane("stays")
+        running.signal(signal.SIGHUP)
+        running.wait_for("configuration reloaded")
+        goes.drop_pair("photo")
+        time.sleep(2)
+        assert goes.files(goes.inbox) == ["photo.png", "photo_mask.png"]
+        lanes.lanes["goes"] = kept
+        lanes.lane("stays")
+        running.signal(signal.SIGHUP)
+        running.wait_for("done", lane="goes")
+
+
+class Notified:
+    """Listens as systemd does."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(0.2)
+        self.seen: list[tuple[float, dict[str, str]]] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self):
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                lines = self._socket.recv(65536).decode().splitlines()
+                self.seen.append((time.monotonic(), dict(line.split("=", 1) for line in lines)))
+
+    def close(self):
+        self._ended.set()
+        self._thread.join(5)
+        self._socket.close()
+
+    def times(self, **wanted):
+        return [at for at, fields in list(self.seen) if wanted.items() <= fields.items()]
 
 
 @pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[Systemd]:
-    found = Systemd(tmp_path)
-    yield found
-    found.close()
+def notified(tmp_path):
+    listener = Notified(tmp_path / "notify")
+    yield listener
+    listener.close()
 
 
-def watched_by(systemd: Systemd, seconds: float = 3) -> dict[str, str]:
-    return {"NOTIFY_SOCKET": systemd.address, "WATCHDOG_USEC": str(int(seconds * 1e6))}
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        text = Path(f"/proc/{pid}/task/{task}/children").read_text()
-        found += [int(child) for child in text.split()]
-    return found
-
-
-def test_systemd_hears_ready_after_the_warm_up_then_status_and_a_pulse(spool, start, systemd):
-    spool.drop_pair("photo")
-    running = start(environment=watched_by(systemd))
-    systemd.listen("READY")
-    # Loading the models came first, and nothing claimed to be ready before.
-    assert systemd.heard[0] == {"STATUS": "loading the models"}
-    assert [m for m in systemd.heard if "READY" in m] == [systemd.heard[-1]]
-    running.wait_for("done")
-    systemd.listen("WATCHDOG", timeout=10)
-    assert "1 done" in systemd.listen("STATUS", timeout=10)["STATUS"]
-    assert running.stop() == 0
-    systemd.listen("STOPPING", timeout=5)
-
-
-def test_the_pulse_stops_when_the_service_is_stuck(spool, start, systemd):
-    running = start(environment=watched_by(systemd))
-    systemd.listen("WATCHDOG", timeout=20)
-    running.signal(signal.SIGSTOP)
-    try:
-        time.sleep(1.5)
-        while systemd._next():
-            pass
-        with pytest.raises(AssertionError, match="no WATCHDOG"):
-            systemd.listen("WATCHDOG", timeout=3)
-    finally:
-        running.signal(signal.SIGCONT)
-    systemd.listen("WATCHDOG", timeout=10)
-
-
-def test_sigterm_finishes_what_is_under_way_and_leaves_the_rest_for_later(spool, start):
-    names = [f"photo{number}" for number in range(30)]
-    for number, name in enumerate(names):
-        spool.drop_pair(name, seed=number)
-    running = start()
-    running.wait_for("published", 3)
-    assert running.stop() == 0
-    states = {job["name"]: job["state"] for job in spool.jobs()}
-    assert set(states.values()) <= {"ready", "done"}, states
-    assert spool.once().returncode == 0
-    assert spool.undated(spool.outbox) == sorted(f"{name}.png" for name in names)
-    assert all(job["attempts"] == 1 for job in spool.jobs())
-
-
-def test_sigterm_does_not_wait_for_hands_that_hang(spool, start):
-    spool.drop_pair("photo")
-    running = start("--set", "drain=2s")
-    running.wait_for("running", lane="inpaint")
-    for pid in children(running.process.pid):
-        os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    assert running.stop(timeout=15) == 0
-    assert time.monotonic() - began < 15
-    assert spool.once().returncode == 0
-    assert spool.undated(spool.outbox) == ["photo.png"]
-
-
-def test_sigint_is_as_good_as_sigterm(spool, start):
-    running = start()
+def test_systemd_hears_what_it_needs(spool, start, tmp_path, notified, eventually):
+    """Ready only when models and lanes are, a sign of life three times per period, every status
+    line, the reload, and the stop."""
+    running = start(
+        environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
+    )
     running.wait_for("watching")
-    running.signal(signal.SIGINT)
-    assert running.process.wait(15) == 0
-
-
-def test_sighup_takes_a_changed_configuration(make_lanes, start_all):
-    lanes = make_lanes()
-    first = lanes.lane("first", model="flat")
-    running = start_all(lanes)
-    running.wait_for("watching", lane="first")
-    second = lanes.lane("second", model="flat", output={"format": "webp"})
-    lanes.lane("first", model="flat", output={"format": "jpeg"})
-    running.signal(signal.SIGHUP)
-    running.wait_for("configuration reloaded")
-    for spool in (first, second):
-        spool.drop_pair("photo")
-    running.wait_for("done", 2)
-    assert first.undated(first.outbox) == ["photo.jpg"]
-    assert second.undated(second.outbox) == ["photo.webp"]
-    assert {lane["name"] for lane in lanes.status()["lanes"]} == {"first", "second"}
-
-
-def test_an_invalid_configuration_keeps_the_old_one_running_and_says_so(make_lanes, start_all):
-    lanes = make_lanes()
-    spool = lanes.lane("first", model="flat")
-    running = start_all(lanes)
-    running.wait_for("watching", lane="first")
-    good = lanes.file.read_text()
-    lanes.file.write_text(good.replace("model: flat", "modle: flat"))
-    running.signal(signal.SIGHUP)
-    line = running.wait_for("configuration kept")
-    assert "modle" in line["cause"]
-    assert "model" in line["remedy"]
-    spool.drop_pair("photo")
+    assert eventually(lambda: bool(notified.times(READY="1")))
+    (loading,) = notified.times(STATUS="loading the models")
+    assert loading < notified.times(READY="1")[0]
+    fill(spool, count=1)
     running.wait_for("done")
+    assert eventually(lambda: any("1 done" in f.get("STATUS", "") for _, f in notified.seen))
+    pings = notified.times(WATCHDOG="1")
+    assert eventually(lambda: len(notified.times(WATCHDOG="1")) >= len(pings) + 2, 5)
+    pings = notified.times(WATCHDOG="1")
+    assert max(b - a for a, b in zip(pings, pings[1:], strict=False)) < 2.5
+    running.signal(signal.SIGHUP)
+    assert eventually(lambda: bool(notified.times(RELOADING="1")))
+    assert eventually(lambda: len(notified.times(READY="1")) == 2)
+    assert stop(running)[0] == 0
+    assert eventually(lambda: bool(notified.times(STOPPING="1")), 2)
 
 
-def test_a_hand_that_hangs_pauses_its_lane_while_the_others_go_on(
-    make_lanes, start_all, eventually
-):
-    lanes = make_lanes(scan={"answer_within": "2s"})
-    stuck, free = lanes.lane("stuck", model="flat"), lanes.lane("free", model="flat")
-    running = start_all(lanes, "--set", "scan.answer_within=2s")
-    running.wait_for("watching", 2)
-    before = set(children(running.process.pid))
-    # Whoever looks at this lane next hangs, as on a share that does not answer.
-    for pid in before:
-        os.kill(pid, signal.SIGSTOP)
-    stuck.drop_pair("photo")
-    running.wait_for("lane paused", timeout=30)
-    free.drop_pair("other")
-    running.wait_for("done", lane="free", timeout=40)
-    running.wait_for("done", lane="stuck", timeout=40)
-    assert eventually(lambda: {lane["paused"] for lane in lanes.status()["lanes"]} == {None})
+def test_a_dead_service_sends_no_sign_of_life(spool, start, tmp_path, notified, eventually):
+    """SIGSTOP is the hang of a whole process: systemd has to find out by silence."""
+    running = start(
+        environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
+    )
+    running.wait_for("watching")
+    assert eventually(lambda: bool(notified.times(WATCHDOG="1")))
+    running.signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    count = len(notified.seen)
+    time.sleep(2)
+    assert len(notified.seen) == count
+    running.signal(signal.SIGCONT)
+    assert eventually(lambda: len(notified.seen) > count, 5)
 
 
-def test_outside_its_hours_a_lane_keeps_its_jobs_and_once_says_so(spool):
-    now = time.localtime()
-    start, end = (now.tm_hour + 2) % 24, (now.tm_hour + 3) % 24
-    hours = f"lanes.*.schedule.active='{start:02}:00-{end:02}:00'"
-    spool.drop_pair("photo")
-    assert spool.once("--set", hours).returncode == 75
-    assert [job["state"] for job in spool.jobs()] == ["ready"]
-    assert spool.files(spool.outbox) == []
-    assert spool.once().returncode == 0
+def hours(start_in, end_in):
+    """A window of hours, from and to so many hours from now."""
+    now = datetime.now()
+    start, end = now + timedelta(hours=start_in), now + timedelta(hours=end_in)
+    return f"{start:%H:%M}-{end:%H:%M}"
+
+
+def test_outside_its_hours_a_lane_only_takes_in(spool, start, eventually):
+    closed = ("--set", f"lanes.*.schedule.active={hours(3, 5)}")
+    fill(spool, count=2)
+    done = spool.once(*closed)
+    assert done.returncode == 75
+    assert set(states(spool).values()) == {"ready"}
+    running = start(*closed)
+    running.wait_for("watching")
+    time.sleep(2)
+    assert set(states(spool).values()) == {"ready"}
+    assert running.stop() == 0
+    assert spool.once("--set", f"lanes.*.schedule.active={hours(-1, 1)}").returncode == 0
+    assert set(states(spool).values()) == {"done"}
