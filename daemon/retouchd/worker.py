@@ -159,12 +159,13 @@ class Worker:
             raise HandDied(path=path, cause=cause) from None
 
     def _see_who_hangs(self, order: Order) -> None:
-        """Raises ShareHung if it is a share; else it was the photo."""
-        image, within = order.image, order.within / 10
-        inside = {"root": asdict(image.root), "paths": [image.path]}
-        self._hands.call(Call("look", order.lane, image.root.path, within, inside))
-        outbox = {"root": asdict(order.outbox)}
-        self._hands.call(Call("free", order.lane, order.outbox.path, within, outbox))
+        """Raises ShareHung if it is a share; else it was the photo.
+
+        By writing, because a share that hangs may still answer questions from a cache.
+        """
+        for root in (order.image.root, order.outbox):
+            arguments = {"roots": [asdict(root)], "needed": 0}
+            self._hands.call(Call("probe", order.lane, root.path, order.within / 10, arguments))
 
 
 def _pack(results: Sequence[Result]) -> SharedArray:

@@ -149,6 +149,15 @@ class TestHanging:
         running.wait_for("done", PAIRS + 1, timeout=60)
 
 
+@pytest.fixture(scope="module")
+def running_lane(make_lanes, start_all):
+    lanes = make_lanes()
+    lane = lanes.lane("only")
+    running = start_all(lanes, "--model", "classical")
+    running.wait_for("watching")
+    return lanes, lane, running
+
+
 class TestReloading:
     def test_a_new_lane_and_a_new_option_are_taken_up(self, make_lanes, start_all):
         lanes = make_lanes()
@@ -186,14 +195,6 @@ class TestReloading:
         name = f"photo{count}"
         lane.drop_pair(name, seed=count)
         running.wait_for("done", file=f"{name}.png")
-
-    @pytest.fixture(scope="class")
-    def running_lane(self, make_lanes, start_all):
-        lanes = make_lanes()
-        lane = lanes.lane("only")
-        running = start_all(lanes, "--model", "classical")
-        running.wait_for("watching")
-        return lanes, lane, running
 
     def test_what_needs_a_restart_is_refused(self, make_lanes, start_all):
         lanes = make_lanes()
