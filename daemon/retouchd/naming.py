@@ -19,6 +19,8 @@ _MOST = 255
 _TEXT = ".error.txt"
 OUR_PREFIX = ".retouchd-"
 """Of the hidden files that are the daemon's own: markers, probes, outputs being written."""
+PROBE = "probe"
+"""The token of a file that is only written to see whether writing works."""
 _ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 

@@ -98,6 +98,7 @@ class TestStopping:
 
 
 class TestHanging:
+    @pytest.mark.soak
     def test_a_share_that_hangs_pauses_its_lane_only_and_comes_back(
         self, make_lanes, start_all, frozen_disk, eventually
     ):

@@ -10,7 +10,7 @@ from retouchd import files
 from retouchd.durable import make_durable
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.moving import Outcome, move
-from retouchd.naming import job_of_temporary
+from retouchd.naming import OUR_PREFIX, PROBE, job_of_temporary
 from retouchd.roots import open_root
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import (
@@ -82,6 +82,7 @@ def sweep(values: Values, _: Sequence[SharedArray]) -> Answer:
             names = [entry.name for entry in islice(entries, _MOST_NAMES)]
         writers = {name: job_of_temporary(name, values["ledger"]) for name in names}
         left = [n for n, job in writers.items() if job is not None and job not in values["keep"]]
+        left += [name for name in names if name.startswith(f"{OUR_PREFIX}{PROBE}-")]
         return {"swept": [name for name in left if files.delete(root, name)]}, []
 
 

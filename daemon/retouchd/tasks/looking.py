@@ -12,12 +12,12 @@ from retouchd import files
 from retouchd.errors import TransientError
 from retouchd.images import check_complete, read_header
 from retouchd.listing import list_names
+from retouchd.naming import PROBE, temporary
 from retouchd.roots import Root, RootRef, establish, open_root, read_marker
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import Answer, Task, Values, root_of, stat_to_wire
 from retouchd.walking import trouble
 
-_PROBE = ".retouchd-probe.tmp"
 _PROBE_LEAST = 4096
 _PROBE_MOST = 256 << 20
 _COUNT_MOST = 500_000
@@ -91,8 +91,10 @@ def probe(values: Values, _: Sequence[SharedArray]) -> Answer:
         with open_root(root_of(wire)) as root:
             # Random, because a file system that compresses has room for any number of zeros.
             block = os.urandom(min(needed, _PROBE_BLOCK))
-            files.write_temporary(root, _PROBE, (block * -(-needed // len(block)))[:needed])
-            files.delete(root, _PROBE)
+            # One name per hand: several may ask at once.
+            name = temporary(f"{PROBE}-{os.getpid()}")
+            files.write_temporary(root, name, (block * -(-needed // len(block)))[:needed])
+            files.delete(root, name)
         needed = _PROBE_LEAST
     return {}, []
 
