@@ -24,7 +24,7 @@ demo: $(INSTALLED) ## Repair a few real photos and show where the results are
 	$(BIN)/retouchd demo
 
 test: $(INSTALLED) ## Run the tests (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 check: $(INSTALLED) ## Lint, format, strict types, architecture
 	$(BIN)/ruff check .

@@ -15,7 +15,6 @@ from retouchd.ledger import LedgerReader
 from retouchd.live import read_live
 from retouchd.mounts import mount_of, read_mounts
 
-
 _WINDOW = 600.0
 _SHORTEST = 5.0
 

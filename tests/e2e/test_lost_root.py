@@ -48,7 +48,9 @@ def test_an_inbox_that_vanishes_while_jobs_wait_keeps_them(
     running = start()
     running.wait_for("waiting", 3)
     inbox.go()
-    assert running.wait_for("lane paused", timeout=15)["reason"].startswith(f"The folder {spool.inbox}")
+    assert running.wait_for("lane paused", timeout=15)["reason"].startswith(
+        f"The folder {spool.inbox}"
+    )
     assert eventually(lambda: "adopt inpaint" in (lane(spool)["remedy"] or ""))
     assert {job["state"] for job in spool.jobs()} == {"waiting"}
     assert list(spool.inbox.iterdir()) == []
