@@ -83,8 +83,8 @@ def test_an_output_that_cannot_be_decoded_is_caught():
 
 def test_an_output_of_another_size_is_caught():
     original = photo()
+    narrow = encoded_as(repaired(original)[:, :-8], "png")
     with pytest.raises(OutputWrong, match="size"):
-        narrow = encoded_as(repaired(original)[:, :-8], "png")
         look(narrow, repaired(original), original, lossless=True)
 
 

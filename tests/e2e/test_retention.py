@@ -134,6 +134,7 @@ def later():
     return run
 
 
+@pytest.mark.soak
 def test_a_clock_that_jumps_deletes_nothing_until_a_person_says_so(spool, later):
     finished(spool, 10)
     assert prune(spool) == []
@@ -150,6 +151,7 @@ def test_a_clock_that_jumps_deletes_nothing_until_a_person_says_so(spool, later)
     assert everything(spool) == set()
 
 
+@pytest.mark.soak
 def test_a_service_years_later_is_braked_too(spool, later, start):
     finished(spool, 10)
     assert prune(spool) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -276,7 +277,7 @@ def test_systemd_hears_what_it_needs(spool, start, tmp_path, notified, eventuall
     pings = notified.times(WATCHDOG="1")
     assert eventually(lambda: len(notified.times(WATCHDOG="1")) >= len(pings) + 2, 5)
     pings = notified.times(WATCHDOG="1")
-    assert max(b - a for a, b in zip(pings, pings[1:], strict=False)) < 2.5
+    assert max(b - a for a, b in itertools.pairwise(pings)) < 2.5
     running.signal(signal.SIGHUP)
     assert eventually(lambda: bool(notified.times(RELOADING="1")))
     assert eventually(lambda: len(notified.times(READY="1")) == 2)
