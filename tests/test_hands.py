@@ -139,6 +139,8 @@ def test_a_hand_killed_in_the_middle_of_a_task_is_reported_and_replaced(
     os.kill(victim, signal.SIGSTOP)
     thread, heard = in_background(hands, scan(root.ref))
     wait_until(lambda: hands._busy["a"] == 1)
+    # The task has to be on its way: a hand that dies idle is replaced without a word.
+    time.sleep(0.5)
     os.kill(victim, signal.SIGKILL)
     thread.join()
     assert isinstance(heard[0], HandDied)

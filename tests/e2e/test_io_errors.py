@@ -54,12 +54,12 @@ class Plant:
                 self.expected[f"{stem}{suffix}"] = self._product[suffix[1:]]
 
     @contextmanager
-    def fault(self, call, error, when):
+    def fault(self, call, what, when):
         """Let a system call of the hands fail, as they are now."""
         pids = [
             word for pid in self._children(self.running.process.pid) for word in ("-p", f"{pid}")
         ]
-        inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
+        inject = ["-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
         strace = subprocess.Popen(
             ["strace", "-f", "-o", "/dev/null", *inject, *pids], stderr=subprocess.PIPE, text=True
         )
@@ -104,13 +104,13 @@ class Plant:
 def plant(make_spool, start_all, children, inject):
     inject()  # for its check that strace works
     spool = make_spool()
-    plant = Plant(spool, start_all(spool), children)
+    plant = Plant(spool, start_all(spool, "--set", "retry.crashes=10"), children)
     plant.warm_up()
     return plant
 
 
-def play(plant, call, error, when):
-    with plant.fault(call, error, when):
+def play(plant, call, what, when):
+    with plant.fault(call, what, when):
         plant.drop()
         time.sleep(2.5)
         plant.check_nothing_false()
@@ -120,7 +120,7 @@ def play(plant, call, error, when):
 @pytest.mark.parametrize(("call", "error", "when"), QUICK)
 def test_a_call_that_fails(plant, call, error, when):
     before = len(plant.running.lines)
-    play(plant, call, error, when)
+    play(plant, call, f"error={error}", when)
     noticed = [line for line in plant.running.lines[before:] if line["level"] == "warning"]
     assert noticed, "the fault was not felt"
 
@@ -128,7 +128,14 @@ def test_a_call_that_fails(plant, call, error, when):
 @pytest.mark.soak
 @pytest.mark.parametrize(("call", "error", "when"), SWEEP)
 def test_any_call_that_fails(plant, call, error, when):
-    play(plant, call, error, when)
+    play(plant, call, f"error={error}", when)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("when", ["1", "2", "3", "4"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_hand_that_dies_at_any_call(plant, call, when):
+    play(plant, call, "signal=SIGKILL", when)
 
 
 @pytest.mark.soak
@@ -138,6 +145,6 @@ def test_a_ledger_that_fails(plant, call, when):
     """The service's own calls: commits fail while the folders are well."""
     plant._children, of_hands = lambda pid: [pid], plant._children
     try:
-        play(plant, call, "EIO", when)
+        play(plant, call, "error=EIO", when)
     finally:
         plant._children = of_hands
