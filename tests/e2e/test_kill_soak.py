@@ -25,7 +25,7 @@ def finish(spool, expected):
     done = spool.once()
     assert done.returncode == 0, done.stderr
     spool.check_exactly_once(expected)
-    left = [p for p in spool.root.rglob(".retouchd-*.tmp")]
+    left = list(spool.root.rglob(".retouchd-*.tmp"))
     assert left == [], "temporary files were left behind"
 
 
