@@ -70,6 +70,35 @@ def test_nothing_outside_the_hole_changes_and_alpha_never_does(case, mode, feath
         assert np.array_equal(pixels[..., -1], before[..., -1])
 
 
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(0, 12))
+def test_nor_does_it_where_the_fill_is_fitted_to_its_surroundings(case, feather):
+    pixels, hole, regions = case
+    before = pixels.copy()
+    for region in regions:
+        result = np.random.default_rng(1).random((*region.size, 3), np.float32)
+        blend.paste(pixels, hole, region, result, feather_px=feather, colour=True, with_grain=True)
+    assert np.array_equal(pixels[hole == 0], before[hole == 0])
+    if pixels.shape[2] in (2, 4):
+        assert np.array_equal(pixels[..., -1], before[..., -1])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_cast_of_the_model_does_not_reach_the_photo(channels, dtype, scale):
+    top = np.iinfo(dtype).max
+    pixels = np.full((160, 200, channels), top // 3, dtype)
+    hole = hole_of((160, 200), [(50, 60, 60, 70), (0, 0, 20, 20)])
+    region = Region(Box(0, 0, 160, 200), scale, Box(50, 60, 60, 70))
+    result = np.full((*region.size, 3), np.float32(top // 3 / top) + np.float32(7 / 255))
+    wanted, matched, hard = pixels.copy(), pixels.copy(), pixels.copy()
+    blend.paste(matched, hole, region, result, colour=True)
+    blend.paste(hard, hole, region, result, colour=True, blend="hard")
+    assert np.abs(matched.astype(int) - wanted).max() < 0.5 * top / 255
+    assert np.abs(hard.astype(int) - wanted).max() > 6 * top / 255
+
+
 @settings(max_examples=100, deadline=None)
 @given(cases())
 def test_all_regions_together_fill_the_whole_hole(case):
@@ -89,7 +118,7 @@ def test_a_result_that_equals_the_photo_changes_no_bit(case, mode):
     for region in plan(hole, "crop", SMALL):
         image, _ = blend.cut(pixels, hole, region)
         result = image / np.float32(np.iinfo(image.dtype).max)
-        blend.paste(pixels, hole, region, result, blend=mode, feather_px=5)
+        blend.paste(pixels, hole, region, result, blend=mode, feather_px=5, colour=True)
     assert np.array_equal(pixels, before)
 
 
@@ -200,7 +229,7 @@ def test_only_the_core_of_a_region_is_written():
 def test_a_reduced_result_comes_back_as_one_cubic_enlargement(strip, monkeypatch):
     monkeypatch.setattr(blend, "_STRIP", strip)
     hole = hole_of((300, 260), [(50, 40, 190, 170)])
-    (region,) = plan(hole, "auto", SMALL)
+    (region,) = plan(hole, "resize", SMALL)
     assert region.scale < 1
     result = np.random.default_rng(2).random((*region.size, 3), np.float32)
     pixels = photo(300, 260, 3, np.uint16)
@@ -218,7 +247,7 @@ def test_strips_make_no_difference(monkeypatch):
         monkeypatch.setattr(blend, "_STRIP", strip)
         pixels = photo(90, 120)
         for region in plan(hole):
-            blend.paste(pixels, hole, region, constant(region, 0.3), feather_px=6)
+            blend.paste(pixels, hole, region, constant(region, 0.3), feather_px=6, colour=True)
         outputs.append(pixels)
         errors.append(blend.seam_error(pixels, hole))
     assert np.array_equal(outputs[0], outputs[1])

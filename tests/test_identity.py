@@ -39,6 +39,8 @@ def test_the_same_work_has_the_same_key_in_every_order_of_its_parts() -> None:
         {"settings": settings("output.strip_metadata=true")},
         {"settings": settings("pairing.rectangles=[{width: 1, height: 1}]")},
         {"settings": settings("blend=hard")},
+        {"settings": settings("match.colour=false")},
+        {"settings": settings("match.grain=true")},
     ],
 )
 def test_what_changes_pixels_or_bytes_changes_the_key(other: dict[str, Any]) -> None:

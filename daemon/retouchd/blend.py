@@ -8,12 +8,14 @@ nothing here costs more than the crop itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchd import drift, grain
 from retouchd.engine import Pixels
 from retouchd.masks import scaled
 from retouchd.regions import Box, Region
@@ -63,27 +65,72 @@ def paste(
     *,
     blend: Blend = "feather",
     feather_px: int = 4,
+    colour: bool = False,
+    with_grain: bool = False,
 ) -> None:
     """Write a region's result ([h, w, 3] RGB float32 in [0, 1], of ``region.size``) in place.
 
     Only hole pixels in the region's core change, and alpha never does; grey photos get the luma.
-    hard: the result replaces them. feather: its weight rises with the distance to the nearest
-    known pixel, from 0 on that pixel to 1 at ``feather_px``; the photo's border is no edge. What
-    was marked vanishes wholly only if ``feather_px`` is at most what the hole was grown by.
+    hard: the result replaces them, as it is. feather: its weight rises with the distance to the
+    nearest known pixel, from 0 on that pixel to 1 at ``feather_px``; the photo's border is no edge.
+    What was marked vanishes wholly only if ``feather_px`` is at most what the hole was grown by.
+    Before that, ``colour`` shifts its colours to those around the hole (see drift.py), and
+    ``with_grain`` adds the photo's grain where it has less of its own (grain.py).
 
     Raises ValueError for a result of another size.
     """
     if result.shape != (*region.size, 3):
         raise ValueError(f"a result of {result.shape} can't be pasted into {region.size}")
-    ramp = feather_px if blend == "feather" else 0
-    wide = _widened(result, region)
+    soft = blend == "feather"
+    ramp = feather_px if soft else 0
+    shift = _drift(pixels, hole, region, result) if colour and soft else None
+    fill = _Fill(_widened(result, region), region, shift, _colours(pixels))
+    lack = _grain(pixels, hole, region, fill) if with_grain and soft else None
     for part in _strips(region.core):
         inside = hole[part.slices] > 0
         if not inside.any():
             continue
-        fresh = _rows(wide, region, part)[inside]
+        fresh = fill.at(part)
+        if lack is not None:
+            fresh = fresh + lack.noise(part, fresh)
         weight = _weights(hole, part, ramp)[inside] if ramp > 1 else None
-        _mix(pixels[part.slices], inside, fresh, weight)
+        _mix(pixels[part.slices], inside, fresh[inside], weight)
+
+
+def _drift(pixels: Pixels, hole: Grey, region: Region, result: Floats) -> drift.Drift | None:
+    """At the result's own resolution: a reduced photo has lost what the model never saw."""
+    image, mask = cut(pixels, hole, region)
+    return drift.measured(image, mask, result)
+
+
+def _grain(pixels: Pixels, hole: Grey, region: Region, fill: _Fill) -> grain.Grain | None:
+    """At the photo's resolution, where a reduced result has next to none."""
+    return grain.missing(pixels[..., : _colours(pixels)], hole, region.core, fill.at)
+
+
+@dataclass(frozen=True, eq=False)
+class _Fill:
+    """A region's result at the photo's resolution, made part by part."""
+
+    wide: Floats
+    region: Region
+    shift: drift.Drift | None
+    channels: int
+
+    def at(self, part: Box) -> Floats:
+        """The fill of a part of the photo: [h, w, 3], or [h, w, 1] for a grey one."""
+        fresh = _rows(self.wide, self.region, part)
+        if self.shift is not None:
+            fresh = fresh + self.shift.at(*_centres(self.region, part))
+        return fresh if self.channels > 1 else fresh @ _LUMA[:, None]
+
+
+def _centres(region: Region, part: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where a part's rows and columns of pixels lie in the result, in its pixels."""
+    box, (height, width) = region.box, region.size
+    rows = part.top - box.top + np.arange(part.height) + 0.5
+    columns = part.left - box.left + np.arange(part.width) + 0.5
+    return rows * height / box.height - 0.5, columns * width / box.width - 0.5
 
 
 def _strips(box: Box) -> Iterator[Box]:
@@ -93,11 +140,10 @@ def _strips(box: Box) -> Iterator[Box]:
 
 
 def _mix(target: Pixels, inside: NDArray[np.bool_], fresh: Floats, weight: Floats | None) -> None:
-    """Write fresh colours [N, 3] in [0, 1] to the pixels inside [h, w], weighted [N]."""
+    """Write fresh colours [N, 3 or 1] in [0, 1] to the pixels inside [h, w], weighted [N]."""
     top = np.float32(np.iinfo(target.dtype).max)
     channels = _colours(target)
-    colours = fresh @ _LUMA[:, None] if channels == 1 else fresh
-    value = np.clip(colours, 0, 1) * top
+    value = np.clip(fresh, 0, 1) * top
     if weight is not None:
         old = target[inside, :channels].astype(np.float32)
         value = old + weight[:, None] * (value - old)
