@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retouchd.components import components, gathered, linked
-from retouchd.regions import DEFAULTS, Box, PlanSettings, plan
+from retouchd.pyramid import depth
+from retouchd.regions import DEFAULTS, Box, PlanSettings, Strategy, plan
 
 SAMPLES = Path(
     os.environ.get("RETOUCHD_SAMPLES") or Path(__file__).parents[2] / "shared" / "data"
@@ -71,7 +73,7 @@ def margins(region, shape):
 
 
 @settings(max_examples=200, deadline=None)
-@given(holes(), st.sampled_from(["auto", "crop", "whole"]))
+@given(holes(), st.sampled_from(get_args(Strategy)))
 def test_every_hole_pixel_has_exactly_one_owner(hole, strategy):
     regions = plan(hole, strategy, SMALL)
     assert_sound(hole, regions)
@@ -100,13 +102,36 @@ def test_the_sides_of_crops_are_buckets_or_the_photos_own(hole):
 
 
 @settings(max_examples=150, deadline=None)
-@given(holes())
-def test_auto_never_asks_for_more_than_the_largest_bucket(hole):
-    for region in plan(hole, "auto", SMALL):
+@given(holes(), st.sampled_from(["auto", "tile", "resize"]))
+def test_nothing_over_the_largest_bucket_is_solved_at_once(hole, strategy):
+    for region in plan(hole, strategy, SMALL):
         whole = region.size == hole.shape
-        assert max(region.size) <= SMALL.largest or (whole and region.cost <= 1.5 * 64**2)
+        fits = max(region.size) <= SMALL.largest or (whole and region.cost <= 1.5 * 64**2)
+        assert fits == region.at_once
         if region.scale < 1:
             assert max(region.size) == SMALL.largest
+
+
+@settings(max_examples=150, deadline=None)
+@given(holes())
+def test_strategies_differ_only_in_how_large_crops_are_solved(hole):
+    plans = [plan(hole, strategy, SMALL) for strategy in ("auto", "crop", "tile", "resize")]
+    cores = [{region.core for region in regions} for regions in plans]
+    if all(len(regions) > 1 for regions in plans):
+        assert cores == [cores[0]] * 4
+        small = [{r for r in regions if r.way == "direct"} for regions in plans]
+        assert small[0] <= small[1]
+        assert small[0] == small[2] == small[3]
+
+
+@settings(max_examples=100, deadline=None)
+@given(holes())
+def test_the_coarsest_level_of_a_pyramid_has_the_sides_of_a_bucket_or_the_photos(hole):
+    for region in (r for r in plan(hole, "auto", SMALL) if r.way == "pyramid"):
+        sides = (region.box.height, region.box.width)
+        twice = 2 ** depth(sides, SMALL.largest)
+        for side, photo in zip(sides, hole.shape, strict=True):
+            assert side == photo or -(-side // twice) in SMALL.buckets
 
 
 @settings(max_examples=100, deadline=None)
@@ -183,14 +208,32 @@ def test_holes_out_of_each_others_context_are_joined_where_that_is_cheaper():
     assert region.size == (192, 320)
 
 
-def test_a_large_solid_hole_is_reduced_by_auto_and_only_by_auto():
+def test_a_large_solid_hole_is_solved_as_the_strategy_says():
     hole = hole_of((3000, 4000), [(700, 900, 1200, 1600)])
-    (auto,) = plan(hole, "auto")
-    (crop,) = plan(hole, "crop")
-    assert auto.scale < 0.5
-    assert auto.size[1] == 1024
-    assert crop.scale == 1.0
-    assert auto.core == crop.core == Box(700, 900, 1200, 1600)
+    found = {s: plan(hole, s) for s in ("auto", "crop", "tile", "resize", "whole")}
+    ways = {strategy: region.way for strategy, (region,) in found.items()}
+    assert ways == {
+        "auto": "pyramid",
+        "crop": "direct",
+        "tile": "tiles",
+        "resize": "reduced",
+        "whole": "direct",
+    }
+    assert {region.core for (region,) in found.values()} == {Box(700, 900, 1200, 1600)}
+    assert found["resize"][0].scale < 0.5
+    assert found["resize"][0].size[1] == 1024
+    assert all(region.scale == 1.0 for s, (region,) in found.items() if s != "resize")
+
+
+def test_a_model_for_small_crops_gets_small_crops():
+    hole = hole_of((3000, 4000), [(700, 900, 400, 500), (2500, 100, 30, 30)])
+    small = DEFAULTS.within(512)
+    assert small.largest == 512
+    assert [region.way for region in plan(hole, "auto")] == ["direct", "direct"]
+    assert [region.way for region in plan(hole, "auto", small)] == ["pyramid", "direct"]
+    assert DEFAULTS.within(600).largest == 512
+    assert DEFAULTS.within(1024) == DEFAULTS
+    assert DEFAULTS.within(10).buckets == (128,)
 
 
 def test_a_hole_that_just_fits_gives_up_context_before_resolution():
@@ -204,7 +247,7 @@ def test_a_hair_across_the_photo_is_solved_in_pieces_at_full_resolution():
     regions = plan(hole)
     assert_sound(hole, regions)
     assert len(regions) > 4
-    assert all(region.scale == 1.0 for region in regions)
+    assert all(region.way == "direct" for region in regions)
     assert sum(region.cost for region in regions) < 0.4 * hole.size
 
 
@@ -213,8 +256,8 @@ def test_a_solid_hole_among_specks_does_not_blur_them_all():
     cv2.circle(hole, (2000, 1500), 600, 255, -1)
     regions = plan(hole)
     assert_sound(hole, regions)
-    reduced = sum(r.core.height * r.core.width for r in regions if r.scale < 1)
-    assert 0 < reduced < 0.35 * hole.size
+    large = sum(r.core.height * r.core.width for r in regions if r.way == "pyramid")
+    assert 0 < large < 0.35 * hole.size
 
 
 def test_a_frame_around_the_photo_is_no_solid_hole():
@@ -222,7 +265,7 @@ def test_a_frame_around_the_photo_is_no_solid_hole():
     hole[30:-30, 30:-30] = 0
     regions = plan(hole)
     assert_sound(hole, regions)
-    assert all(region.scale == 1.0 for region in regions)
+    assert all(region.way == "direct" for region in regions)
 
 
 def test_five_thousand_specks_on_a_scan_are_planned_in_a_moment():
@@ -231,7 +274,7 @@ def test_five_thousand_specks_on_a_scan_are_planned_in_a_moment():
     regions = plan(hole)
     assert time.process_time() - start < 2.0
     assert_sound(hole, regions)
-    assert all(region.scale == 1.0 for region in regions)
+    assert all(region.way == "direct" for region in regions)
     assert sum(region.cost for region in regions) < 1.6 * hole.size
 
 

@@ -22,6 +22,7 @@ from retouchd import __version__
 from retouchd.downloads import Part, Tell, download
 from retouchd.errors import ModelUnusable
 from retouchd.manifest import (
+    LARGEST,
     Entry,
     ModelSpec,
     builtin_entries,
@@ -192,6 +193,7 @@ def _entry(wish: Wish, offer: Entry | None, file: str, sha256: str, origin: str)
         source=(offer.source if offer else "") or remote,
         contract=(offer.contract if offer else "") or _CONTRACT,
         notes=f"{notes} Converted by retouchd {__version__} from {origin}.".strip(),
+        largest=offer.largest if offer else LARGEST,
     )
 
 

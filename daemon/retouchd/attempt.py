@@ -16,11 +16,11 @@ from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.publishing import Publishing, original
 from retouchd.tasks.values import stat_of
-from retouchd.worker import Order, Prepared, Product, Stopwatch, Worker
+from retouchd.worker import Model, Order, Prepared, Product, Stopwatch, Worker
 
 
 class Attempt:
-    """Runs attempts. model_sha256: tells a model's identity by its name.
+    """Runs attempts. model: tells what a lane's model is by its name.
 
     within: seconds that a share may take to answer a small task; the work gets ten times that.
     """
@@ -32,13 +32,13 @@ class Attempt:
         worker: Worker,
         clock: Clock,
         within: float,
-        model_sha256: Callable[[str], str],
+        model: Callable[[str], Model],
     ) -> None:
         self._ledger, self._hands, self._worker = ledger, hands, worker
         self._publishing = Publishing(ledger, hands, clock, within)
         self.resume = self._publishing.resume
         self._clock, self._within = clock, within
-        self._model_sha256 = model_sha256
+        self._model = model
 
     def run(self, job: Job, lane: LaneState) -> Job:
         """Do the work and publish it; returns the job as published.
@@ -75,7 +75,7 @@ class Attempt:
             source=job.source,
             outbox=lane.root("outbox"),
             temporary=self._publishing.temporary(job),
-            model=lane.config.model,
+            model=self._model(lane.config.model),
             settings=job.settings,
             decoded=image.decoded,
             within=10 * self._within,
@@ -104,8 +104,9 @@ class Attempt:
     def _product(
         self, job: Job, lane: LaneState, order: Order, prepared: Prepared, watch: Stopwatch
     ) -> Product:
-        sha256 = self._model_sha256(order.model)
-        key = work_key(prepared.sha256, job.source, order.settings, sha256)
+        sha256 = order.model.sha256
+        settings = {**order.settings, "largest": order.model.largest}
+        key = work_key(prepared.sha256, job.source, settings, sha256)
         earlier = self._ledger.duplicate(key, job.id)
         product = None
         if earlier and lane.config.output.duplicates == "reuse":

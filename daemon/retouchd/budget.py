@@ -13,6 +13,7 @@ class ByteBudget:
     def __init__(self, total: int) -> None:
         self.total = total
         self._used = 0
+        self._raised = 0
         self._condition = threading.Condition()
 
     @contextmanager
@@ -20,11 +21,34 @@ class ByteBudget:
         """Hold ``amount`` bytes; waits until they are free."""
         amount = min(amount, self.total)
         with self._condition:
-            self._condition.wait_for(lambda: self._used + amount <= self.total)
+            self._condition.wait_for(lambda: self._fits(amount))
             self._used += amount
         try:
             yield
         finally:
+            self._give_back(amount)
+
+    @contextmanager
+    def raised(self, amount: int) -> Iterator[None]:
+        """Hold ``amount`` bytes more, inside ``spend``; waits until they are free.
+
+        One at a time may go over the total: two that wait for each other's would wait for ever.
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: not self._raised or self._fits(amount))
+            self._used += amount
+            self._raised += 1
+        try:
+            yield
+        finally:
             with self._condition:
-                self._used -= amount
-                self._condition.notify_all()
+                self._raised -= 1
+            self._give_back(amount)
+
+    def _fits(self, amount: int) -> bool:
+        return self._used + amount <= self.total
+
+    def _give_back(self, amount: int) -> None:
+        with self._condition:
+            self._used -= amount
+            self._condition.notify_all()

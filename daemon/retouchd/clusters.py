@@ -5,7 +5,7 @@ Joining never depends on the order in which the holes are found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,13 @@ class PlanSettings:
 
     @property
     def largest(self) -> int:
-        """The largest side that is solved at full resolution in strategy auto."""
+        """The largest side of a crop that is solved at once, unless a strategy says otherwise."""
         return self.buckets[-1]
+
+    def within(self, largest: int) -> PlanSettings:
+        """The same without the buckets above ``largest``; the first one stays in any case."""
+        kept = tuple(bucket for bucket in self.buckets if bucket <= largest)
+        return replace(self, buckets=kept or self.buckets[:1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,11 +63,12 @@ class Engine(Protocol):
         """Queue one region; never blocks.
 
         The future raises OutOfMemory (after every fallback failed) or EngineTrouble. Requests
-        are served in order, but an engine may batch equal sizes.
+        are served in order, but equal ones may join the batch of an older one.
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """Facts for `status`: at least ``device`` (str) and ``models`` (name to sha256)."""
+        """Facts: at least ``device`` (str), ``models`` (name to sha256) and ``largest`` (name to
+        the largest side in pixels that it should be shown at once)."""
 
     def last_beat(self) -> float:
         """Monotonic time of the last sign of progress; now, while there is nothing to do."""

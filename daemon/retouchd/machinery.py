@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from retouchd.attempt import Attempt
 from retouchd.blackbox import BlackBox
@@ -23,8 +23,9 @@ from retouchd.mounts import mount_of, read_mounts
 from retouchd.pipeline import Pipeline
 from retouchd.pruning import Pruning
 from retouchd.recording import quarantine
+from retouchd.regions import DEFAULTS
 from retouchd.retry import after_restart
-from retouchd.worker import Worker
+from retouchd.worker import Model, Worker
 
 Say = Callable[..., None]
 """Called with an event's name and its facts; ``level`` is one of them."""
@@ -87,7 +88,7 @@ class Machinery:
         within = config.scan.answer_within
         self.pruning = Pruning(ledger, self.hands, within)
         worker = Worker(self.hands, engine, ByteBudget(_memory_budget()))
-        self.attempt = Attempt(ledger, self.hands, worker, clock, within, self._model_sha256)
+        self.attempt = Attempt(ledger, self.hands, worker, clock, within, self._model)
         filing = Filing(ledger, self.hands, clock, within, replaced=self._forget)
         self.failing = Failing(
             ledger, filing, clock, config.retry, say=self.count_and_say, forget=self._forget
@@ -110,8 +111,10 @@ class Machinery:
     def _forget(self, lane: str, paths: list[str]) -> None:
         self.forget(lane, paths)
 
-    def _model_sha256(self, model: str) -> str:
-        return str(self.engine.describe()["models"].get(model, ""))
+    def _model(self, name: str) -> Model:
+        facts = self.engine.describe()
+        largest = facts["largest"].get(name, DEFAULTS.largest)
+        return Model(name, str(facts["models"].get(name, "")), largest)
 
     def count_and_say(self, event: str, **facts: object) -> None:
         """Log, and count what `once` has to report."""
@@ -122,12 +125,14 @@ class Machinery:
     def _judge_last_run(self, config: Config, clock: Clock) -> None:
         """Blame the jobs that were on the device when the last run died, if it died of them."""
         verdict, now = self._box.verdict, clock.now()
+        if verdict.ended:
+            self._say("last run died", level="warning", cause=verdict.ended)
         for job in self.ledger.running():
             blamed = verdict.evidence if job.id in verdict.jobs else None
             self.ledger.note(
                 job.id,
                 now=now,
-                interrupted=job.interrupted + 1,
+                interrupted=job.interrupted + (not verdict.excused),
                 crashes=job.crashes + bool(blamed),
                 next_attempt_at=None,
             )
@@ -165,6 +170,10 @@ class Machinery:
         self.lanes.reload(config.lanes)
         self.hands.adapt(*_sizes(config))
         self.failing.policy = config.retry
+
+    def note_stuck(self, parts: Sequence[str]) -> None:
+        """Have it known after a death which parts of the service made no progress before it."""
+        self._box.stuck(parts)
 
     @property
     def background_busy(self) -> bool:

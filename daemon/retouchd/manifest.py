@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -22,6 +22,7 @@ Architecture = Literal["lama", "classical", "flat"]
 
 WEIGHTLESS: tuple[Architecture, ...] = ("classical", "flat")
 FORMATS = (".safetensors", ".ckpt", ".pt", ".pth")
+LARGEST = 1024  # px, where an entry says nothing else
 MAX_WEIGHTS_BYTES = 2 << 30  # big-lama's checkpoint with its discriminator is a fifth of that
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
 _ORIGINAL_FOLDER = Path("models/best.ckpt")  # how the authors of LaMa hand their weights out
@@ -37,6 +38,7 @@ class ModelSpec:
     sha256: of the weights file, or of the algorithm's name and revision where there is none.
     licence: SPDX identifier where there is one. source: URL that it came from.
     contract: what goes in and comes out. notes: anything a person should know.
+    largest: the largest side in pixels that it is shown at once.
     """
 
     name: str
@@ -47,12 +49,13 @@ class ModelSpec:
     source: str = ""
     contract: str = ""
     notes: str = ""
+    largest: int = LARGEST
 
 
 class Entry(BaseModel):
     """One model of a manifest: built in, installed (``file``), or to be added from its ``url``.
 
-    sha256, md5: in hexadecimal, of ``file``, or of what ``url`` leads to.
+    sha256, md5: hexadecimal, of ``file`` or of what ``url`` leads to. largest: see ModelSpec.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +69,7 @@ class Entry(BaseModel):
     source: str = ""
     contract: str = ""
     notes: str = ""
+    largest: Annotated[int, Field(ge=256, le=LARGEST)] = LARGEST
 
     @model_validator(mode="after")
     def _weights_are_pinned(self) -> Entry:
@@ -194,22 +198,33 @@ def check_format(spec: ModelSpec) -> None:
         )
 
 
-def read_weights(model: str, path: Path) -> bytes:
-    """The content of a weights file; raises ModelUnusable, also for one that is absurdly large."""
+def open_weights(model: str, path: Path) -> BufferedReader:
+    """A weights file, to be read; raises ModelUnusable, also for one that is absurdly large."""
     try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            # A file may grow, and a device has no size.
-            content = file.read(MAX_WEIGHTS_BYTES + 1) if size <= MAX_WEIGHTS_BYTES else b""
+        _check_size(model, path, path.stat().st_size)
+        return path.open("rb")
     except OSError as error:
         raise unreadable(model, path, error) from None
-    if size > MAX_WEIGHTS_BYTES or len(content) > MAX_WEIGHTS_BYTES:
+
+
+def read_weights(model: str, path: Path) -> bytes:
+    """The content of a weights file; raises ModelUnusable, as ``open_weights`` does."""
+    with open_weights(model, path) as file:
+        try:
+            content = file.read(MAX_WEIGHTS_BYTES + 1)
+        except OSError as error:
+            raise unreadable(model, path, error) from None
+    _check_size(model, path, len(content))  # a file may grow, and a device has no size
+    return content
+
+
+def _check_size(model: str, path: Path, size: int) -> None:
+    if size > MAX_WEIGHTS_BYTES:
         raise ModelUnusable(
             model=model,
             cause=f"{path} is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no LaMa is",
             fix="Check that it is the file that you mean.",
         )
-    return content
 
 
 def weights_in(path: Path) -> Path:
@@ -245,10 +260,7 @@ def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
         architecture=entry.architecture,
         path=weights_in(models_folder / entry.file) if entry.file else None,
         sha256=digest.lower(),
-        licence=entry.licence,
-        source=entry.source,
-        contract=entry.contract,
-        notes=entry.notes,
+        **entry.model_dump(include={"licence", "source", "contract", "notes", "largest"}),
     )
 
 

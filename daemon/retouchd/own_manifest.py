@@ -88,5 +88,5 @@ def _indented(block: str, columns: int) -> str:
     return "".join(f"{' ' * columns}{line}" for line in block.splitlines(keepends=True))
 
 
-def _fields(entry: Entry) -> dict[str, str]:
-    return {key: value for key, value in entry.model_dump().items() if value}
+def _fields(entry: Entry) -> dict[str, str | int]:
+    return {key: value for key, value in entry.model_dump(exclude_defaults=True).items() if value}

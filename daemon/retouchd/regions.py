@@ -6,7 +6,7 @@ regions: ``blend.cut`` masks them, so that they are never taken for content.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
@@ -16,32 +16,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchd.box import Box
 from retouchd.clusters import Clusters, Frame, PlanSettings, clusters, measured
+from retouchd.pyramid import depth
+from retouchd.tiles import margin
 
-__all__ = ["DEFAULTS", "Box", "PlanSettings", "Region", "Strategy", "plan"]
+__all__ = ["DEFAULTS", "Box", "PlanSettings", "Region", "Strategy", "Way", "plan"]
 
-Strategy = Literal["auto", "crop", "whole"]
+Strategy = Literal["auto", "whole", "crop", "tile", "resize"]
 
+Way = Literal["direct", "reduced", "tiles", "pyramid"]
+"""How a region is solved: at once; at once at reduced resolution; in overlapping tiles; in
+overlapping tiles at one level of a pyramid after the other, coarse to fine."""
 
 DEFAULTS = PlanSettings()
 
-
-@dataclass(frozen=True, order=True)
-class Box:
-    """A part of a photo, in its pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, to index an array with."""
-        return (
-            slice(self.top, self.top + self.height),
-            slice(self.left, self.left + self.width),
-        )
+_LARGE: Mapping[Strategy, Way] = {
+    "auto": "pyramid",
+    "crop": "direct",
+    "tile": "tiles",
+    "resize": "reduced",
+}
+"""How a crop over the largest bucket is solved."""
 
 
 @dataclass(frozen=True, order=True)
@@ -49,22 +45,28 @@ class Region:
     """One crop to be solved.
 
     box: the crop with its context. core: the part of it whose hole pixels are this region's.
-    scale: 1.0, or less where the crop is solved at reduced resolution.
+    scale: of its result; less than 1.0 where the crop is solved at reduced resolution only.
     """
 
     box: Box
     scale: float
     core: Box
+    way: Way = "direct"
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the crop is one request to the engine."""
+        return self.way in ("direct", "reduced")
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) at which the crop is solved."""
+        """(height, width) of the result."""
         height, width = (max(1, round(s * self.scale)) for s in (self.box.height, self.box.width))
         return height, width
 
     @property
     def cost(self) -> int:
-        """Pixels that the model has to work on."""
+        """Pixels of the result; where it is made at once, the model works on as many."""
         return self.size[0] * self.size[1]
 
 
@@ -73,9 +75,11 @@ def plan(
 ) -> tuple[Region, ...]:
     """The regions that repair a hole [H, W] uint8 0/255 (already grown); none for an empty one.
 
-    auto: crops; what is still over the largest bucket is solved at reduced resolution. crop: the
-    same, never reduced. whole: the full photo at once. Thin holes that run over more than a
-    bucket, and fields of specks, are cut where the cut crosses the least of them.
+    whole: the full photo at once. All others: crops around the holes; those over the largest
+    bucket are solved coarse to fine (auto), at once all the same (crop), in tiles at
+    full resolution (tile), or at reduced resolution and enlarged (resize). Thin holes that run
+    over more than a bucket, and fields of specks, are cut where the cut crosses the least of
+    them.
 
     Raises ValueError for another strategy.
     """
@@ -93,7 +97,9 @@ def plan(
     regions = tuple(sorted(_regions(groups, strategy, frame)))
     # a little over the largest bucket, one full look is better than two that overlap
     small = whole.cost <= 1.5 * settings.largest**2
-    return (whole,) if small and sum(r.cost for r in regions) >= whole.cost else regions
+    in_parts = not all(region.at_once for region in regions)
+    dear = in_parts or sum(region.cost for region in regions) >= whole.cost
+    return (whole,) if small and dear else regions
 
 
 def _split(hole: NDArray[np.uint8], groups: Clusters, frame: Frame) -> Clusters:
@@ -182,16 +188,26 @@ def _regions(groups: Clusters, strategy: Strategy, frame: Frame) -> Iterator[Reg
 
 
 def _region(core: Box, sides: tuple[int, int], strategy: Strategy, frame: Frame) -> Region:
-    scale = frame.settings.largest / max(sides)
-    if strategy == "auto" and scale < 1:
-        reduced = frame.snap(np.ceil(np.asarray(sides) * scale).astype(np.int64))
-        grown = np.minimum(np.floor(reduced / scale), frame.photo).astype(np.int64)
-        sides = (max(sides[0], int(grown[0])), max(sides[1], int(grown[1])))
-    else:
-        scale = 1.0
+    largest = frame.settings.largest
+    way = _LARGE[strategy] if max(sides) > largest else "direct"
+    scale = largest / max(sides) if way == "reduced" else 1.0
+    if way == "reduced":
+        sides = _fitting(sides, scale, frame)
+    elif way == "pyramid":
+        sides = _fitting(sides, 0.5 ** depth(sides, largest), frame)
+    elif way == "tiles":
+        wide = 2 * margin(largest)
+        sides = min(core.height + wide, frame.photo[0]), min(core.width + wide, frame.photo[1])
     top = _placed(core.top, core.height, sides[0], frame.photo[0])
     left = _placed(core.left, core.width, sides[1], frame.photo[1])
-    return Region(Box(top, left, *sides), scale, core)
+    return Region(Box(top, left, *sides), scale, core, way)
+
+
+def _fitting(sides: tuple[int, int], scale: float, frame: Frame) -> tuple[int, int]:
+    """The sides of a crop, grown so that at this scale they are buckets, where the photo allows."""
+    reduced = frame.snap(np.ceil(np.asarray(sides) * scale).astype(np.int64))
+    grown = np.minimum(np.floor(reduced / scale), frame.photo).astype(np.int64)
+    return max(sides[0], int(grown[0])), max(sides[1], int(grown[1]))
 
 
 def _placed(start: int, length: int, side: int, limit: int) -> int:

@@ -8,24 +8,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from retouchd.box import Box
 from retouchd.budget import ByteBudget
-from retouchd.engine import Engine, Request, Result
-from retouchd.errors import HandDied, ShareHung
+from retouchd.engine import Engine, Pixels
+from retouchd.errors import HandDied, ShareHung, Unexpected
 from retouchd.hands import Call, Hands
+from retouchd.regions import DEFAULTS, PlanSettings, Region
 from retouchd.roots import RootRef
-from retouchd.shared import SharedArray, attach, put
-from retouchd.tasks.packing import pack, unpack
-from retouchd.tasks.values import Original, Values
+from retouchd.shared import SharedArray, allocate, attach
+from retouchd.solving import Asking, Crop, Floats, pasted, solve, solving_bytes
+from retouchd.tasks.packing import unpack
+from retouchd.tasks.values import Original, Values, region_of
 
 COPIES = 4
 """Decoded photo, hole, crops and encoding: what a photo takes at its peak, in photos."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A lane's model: its name, the sha256 of its weights, the largest side that it is shown."""
+
+    name: str
+    sha256: str
+    largest: int = DEFAULTS.largest
+
+    @property
+    def planning(self) -> PlanSettings:
+        """How regions are planned for it."""
+        return DEFAULTS.within(self.largest)
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Order:
     source: str
     outbox: RootRef
     temporary: str
-    model: str
+    model: Model
     settings: Mapping[str, Any]
     decoded: int
     within: float
@@ -117,30 +133,45 @@ class Worker:
 
         Raises OutOfMemory or EngineTrouble from the engine, or what the hand raised.
         """
-        with watch.stage("model"):
-            results = [future.result() for future in self._submit(order, prepared)]
-        watch.stages["device"] = round(1000 * sum(r.seconds for r in results), 1)
-        answers = _pack(results)
-        try:
-            with watch.stage("encode"):
-                photo, hole = prepared.arrays[:2]
-                arguments = _to_finish(order, prepared)
-                facts, _ = self._call(order, "finish", arguments, [photo, hole, answers])
-        finally:
-            answers.close()
-        notes = {f"{k}: {v}" for r in results for k, v in r.notes.items()}
-        return Product(
-            facts["sha256"], facts["size"], facts["extension"], (*facts["notes"], *sorted(notes))
-        )
+        settings = order.model.planning
+        photo, hole = prepared.arrays[:2]
+        regions = _regions(prepared)
+        itemsize = np.dtype(photo.dtype).itemsize
+        need = sum(solving_bytes(region, settings, itemsize) for region in regions)
+        finals = [pasted(region, settings) for region in regions]
+        with self._budget.raised(need):
+            answers, flat = allocate((3 * sum(final.cost for final in finals),), "float32")
+            try:
+                with watch.stage("model"):
+                    asking = self._solve(order, prepared, regions, _parts(flat, finals))
+                watch.stages["device"] = round(1000 * asking.seconds, 1)
+                with watch.stage("encode"):
+                    arguments = _to_finish(order, prepared, finals)
+                    facts, _ = self._call(order, "finish", arguments, [photo, hole, answers])
+            finally:
+                answers.close()
+        notes = (*facts["notes"], *sorted(asking.notes))
+        return Product(facts["sha256"], facts["size"], facts["extension"], notes)
 
-    def _submit(self, order: Order, prepared: Prepared) -> list[Future[Result]]:
-        sizes = [region["crop"] for region in prepared.facts["regions"]]
-        rgbs = unpack(attach(prepared.arrays[2]), sizes, 3)
-        masks = unpack(attach(prepared.arrays[3]), sizes, 1)
-        return [
-            self._engine.submit(Request(order.model, rgb, mask, order.settings, order.job))
-            for rgb, mask in zip(rgbs, masks, strict=True)
-        ]
+    def _solve(
+        self, order: Order, prepared: Prepared, regions: list[Region], answers: list[Floats]
+    ) -> Asking:
+        """Put the model's answer for each region into its place among the answers."""
+        settings = order.model.planning
+        colour = _match(order)["colour"] and order.settings["blend"] != "hard"
+        photo, hole, *packed = (attach(array) for array in prepared.arrays)
+        with Asking(self._engine, order.model.name, order.settings, order.job) as asking:
+            crops = _crops(packed, regions)
+            asked = [asking.ask(next(crops)) if r.at_once else None for r in regions]
+            for region, future, answer in zip(regions, asked, answers, strict=True):
+                if future is None:
+                    one = solve(photo, hole, region, asking, settings, keep_colours=colour)
+                    np.divide(one.image, np.float32(np.iinfo(photo.dtype).max), out=answer)
+                    asking.notes.add(one.note)
+            for future, answer in zip(asked, answers, strict=True):
+                if future is not None:
+                    answer[...] = asking.answer(future)
+        return asking
 
     def _call(
         self,
@@ -168,8 +199,31 @@ class Worker:
             self._hands.call(Call("probe", order.lane, root.path, order.within / 10, arguments))
 
 
-def _pack(results: Sequence[Result]) -> SharedArray:
-    return put(pack([result.image for result in results], np.float32))
+def _regions(prepared: Prepared) -> list[Region]:
+    """The plan, which comes from a process that worked on a file that may be hostile."""
+    regions = [region_of(region) for region in prepared.facts["regions"]]
+    height, width = prepared.arrays[1].shape
+    photo = Box(0, 0, height, width)
+    for region in regions:
+        if region.box.common(photo) != region.box or region.core.common(region.box) != region.core:
+            raise Unexpected(cause="a worker process planned a region outside the photo")
+    return regions
+
+
+def _crops(packed: Sequence[Pixels], regions: Sequence[Region]) -> Iterator[Crop]:
+    """RGB and mask of each region that is solved at once."""
+    sizes = [region.size for region in regions if region.at_once]
+    return zip(unpack(packed[0], sizes, 3), unpack(packed[1], sizes, 1), strict=True)
+
+
+def _parts(flat: Floats, regions: Sequence[Region]) -> list[Floats]:
+    return list(unpack(flat, [region.size for region in regions], 3))
+
+
+def _match(order: Order) -> Mapping[str, bool]:
+    """What is fitted; a job from before there was a choice is done as it would have been then."""
+    match: Mapping[str, bool] = order.settings.get("match", {"colour": False, "grain": False})
+    return match
 
 
 def _to_prepare(order: Order) -> Values:
@@ -181,19 +235,21 @@ def _to_prepare(order: Order) -> Values:
         "rectangles": settings["rectangles"] if order.source == "rectangles" else [],
         "mask_settings": settings["mask"],
         "strategy": settings["strategy"],
+        "largest": order.model.largest,
         "max_pixels": settings["max_pixels"],
         "max_bytes": settings["max_bytes"],
     }
 
 
-def _to_finish(order: Order, prepared: Prepared) -> Values:
+def _to_finish(order: Order, prepared: Prepared, regions: Sequence[Region]) -> Values:
     output = order.settings["output"]
-    untouched = not prepared.facts["regions"]
+    untouched = not regions
     as_it_is = output["format"] == "same" and not output["strip_metadata"]
     return {
-        "regions": prepared.facts["regions"],
+        "regions": [{**asdict(region), "crop": list(region.size)} for region in regions],
         "metadata": prepared.facts["metadata"],
         "blend": order.settings["blend"],
+        "match": _match(order),
         "opaque": order.source == "alpha",
         # A wider feather would leave a trace of what was marked.
         "feather": min(order.settings["mask"]["feather"], order.settings["mask"]["dilate"]),

@@ -95,6 +95,13 @@ class Mask(Section):
     resize: bool = False
 
 
+class Match(Section):
+    """What of a fill is fitted to its surroundings; nothing where ``blend`` is hard."""
+
+    colour: bool = True
+    grain: bool = False
+
+
 class Output(Section):
     """What comes out, and where."""
 
@@ -170,9 +177,10 @@ class Lane(Section):
     name: Annotated[str, _Name]
     task: Literal["inpaint"] = "inpaint"
     model: str = "classical"
-    strategy: Literal["auto", "crop", "whole"] = "auto"
+    strategy: Literal["auto", "whole", "crop", "tile", "resize"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     blend: Literal["feather", "hard"] = "feather"
+    match: Match = Match()
     root: Path | None = None
     inbox: Path
     outbox: Path
@@ -210,6 +218,7 @@ class Lane(Section):
             "strategy": self.strategy,
             "precision": self.precision,
             "blend": self.blend,
+            "match": self.match.model_dump(),
             "mask": self.mask.model_dump(),
             "rectangles": [r.model_dump() for r in self.pairing.rectangles],
             "output": self.output.work(),

@@ -51,4 +51,4 @@ def original_of(wire: Values) -> Original:
 
 def region_of(wire: Values) -> Region:
     """A region from plain values."""
-    return Region(Box(**wire["box"]), wire["scale"], Box(**wire["core"]))
+    return Region(Box(**wire["box"]), wire["scale"], Box(**wire["core"]), wire["way"])
