@@ -11,7 +11,6 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -21,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from retouchd.lama_names import lama_name
 from retouchd.nets.fused_lama import FusedLama
 from retouchd.nets.lama import Lama, LamaShape
-from retouchd.weights import lama_name
 
 SIDES = (256, 512, 768, 1024)
 ROUNDS = {256: 9, 512: 5}
@@ -42,7 +41,6 @@ def main(sides: tuple[int, ...] = SIDES) -> None:
         print("|---:|---|---:|---:|---:|---:|---:|")
         for side in sides:
             _compare(networks, side)
-    _start()
 
 
 def random_lama() -> Lama:
@@ -57,6 +55,12 @@ def random_lama() -> Lama:
             low, high = (0.5, 1.5) if name.endswith(("norm.weight", "_var")) else (-0.2, 0.2)
             tensor.copy_(low + (high - low) * torch.rand(tensor.shape, generator=random))
     return lama
+
+
+def write_random_lama(path: Path) -> Path:
+    """``random_lama`` as a .safetensors file that `models add` and `--model` take."""
+    save_file(original_names(random_lama()), path)
+    return path
 
 
 def _literal(lama: Lama) -> Network:
@@ -128,35 +132,7 @@ def _peak(name: str, side: int) -> None:
     print(int(line.split()[1]) // 1024)
 
 
-def _start() -> None:
-    """A process of its own loads the model from a .safetensors file and paints the first time."""
-    code = """
-import sys, time
-from pathlib import Path
-from retouchd.config import Device
-from retouchd.local_engine import LocalEngine
-from retouchd.manifest import resolve
-began = time.perf_counter()
-import torch, safetensors.torch
-imported = time.perf_counter()
-spec = resolve(sys.argv[1], Path(sys.argv[1]).parent)
-hashed = time.perf_counter()
-engine = LocalEngine({"lama": spec}, Device(use="cpu"))
-engine.warm_up()
-print(f"import torch {imported - began:.2f} s, name and hash {hashed - imported:.2f} s, "
-      f"load, self-check and warm-up {time.perf_counter() - hashed:.2f} s;",
-      dict(engine.describe()["auto"]["lama"]))
-engine.close()
-"""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "lama.safetensors")
-        save_file(_original_names(random_lama()), path)
-        print()
-        for _ in range(3):
-            subprocess.run([sys.executable, "-c", code, str(path)], check=True)
-
-
-def _original_names(lama: Lama) -> dict[str, Tensor]:
+def original_names(lama: Lama) -> dict[str, Tensor]:
     """The state under the names of the original implementation, which weights files have."""
     ours = lama.state_dict()
     candidates = (f"model.{number}.{rest}" for number in range(1, 50) for rest in _inner_names())

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from retouchd.errors import OutOfMemory
-from retouchd.ladder import Outcome, Painted, climb, paint_soundly
-from retouchd.painter import Size
+from retouchd.ladder import Outcome, Painted, begin, climb, finish_soundly
+from retouchd.painter import Finish, Size
 from retouchd.samples import Region, Unit
 
 
@@ -39,6 +39,13 @@ class Device:
         if any(image.max() == 13 for image, _ in regions):
             raise ValueError("unlucky")
         return [image.astype(np.float32) for image, _ in regions]
+
+    @property
+    def ahead(self) -> bool:
+        return False
+
+    def start(self, regions: Sequence[Region]) -> Finish:
+        return lambda: self.paint(regions)
 
     def tuned(self, settings: Mapping[str, Any]) -> Device:
         return self
@@ -72,7 +79,7 @@ def _regions(*values: int) -> list[Region]:
 
 def _climb(device: Device, *values: int) -> list[Outcome]:
     beats: list[int] = []
-    outcomes = climb(device, _regions(*values), lambda: beats.append(len(device.tried)))
+    outcomes = climb(begin(device, _regions(*values)), lambda: beats.append(len(device.tried)))
     assert len(beats) >= len(device.tried), "every attempt is a sign of progress"
     return outcomes
 
@@ -168,6 +175,40 @@ def test_the_painter_is_told_what_did_not_fit_even_with_an_empty_cache() -> None
     assert crowded.failed == []
 
 
+class Eager(Device):
+    """Tells at the start already that there is no room, as a GPU does."""
+
+    @property
+    def ahead(self) -> bool:
+        return True
+
+    def start(self, regions: Sequence[Region]) -> Finish:
+        images = self.paint(regions)
+        return lambda: images
+
+
+def test_trouble_at_the_start_of_a_batch_waits_until_the_batch_is_finished() -> None:
+    device, beats = Eager(room=2), []
+
+    begun = begin(device, _regions(1, 13, 3, 4))
+
+    assert device.tried == [4]
+    assert _steps(climb(begun, lambda: beats.append(1))) == [
+        *("single", "ValueError"),
+        *("halve_batch", "halve_batch"),
+    ]
+
+
+def test_what_was_started_is_not_started_again() -> None:
+    device = Eager(room=4)
+
+    begun = begin(device, _regions(1, 2))
+    device.room = 0
+
+    assert _steps(climb(begun, lambda: None)) == [None, None]
+    assert device.tried == [2]
+
+
 @dataclass
 class Overflowing(Device):
     """Half precision that gives ``bad`` for a bright region."""
@@ -180,7 +221,7 @@ class Overflowing(Device):
 
 
 def _soundly(device: Device, *values: int) -> list[Outcome]:
-    return paint_soundly(device, _photos(*values), lambda: None)
+    return finish_soundly(begin(device, _photos(*values)), lambda: None)
 
 
 def _photos(*values: int) -> list[Region]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from retouchd import flat, local_engine
 from retouchd.config import Device
 from retouchd.engine import Request
-from retouchd.errors import EngineTrouble, GpuRequired, ModelUnusable
+from retouchd.errors import EngineTrouble, GpuRequired, ModelUnusable, OutOfMemory
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
+from retouchd.painter import Finish, PlainPainter
+from retouchd.samples import Region, Unit
 from retouchd.sanity import trouble_with
 
 CPU = Device(use="cpu", threads=1)
@@ -77,6 +81,39 @@ print("torch" in sys.modules)
     )
 
     assert answer.stdout.split("\n")[:2] == ["(16, 16, 3) (16, 16, 3) cpu", "False"]
+
+
+def test_torch_s_threads_are_told_to_sleep_while_they_wait() -> None:
+    """Before torch is loaded, which reads it once; and unless the administrator says otherwise."""
+    code = """
+import os, sys
+from importlib.abc import MetaPathFinder
+from retouchd.config import Device
+from retouchd.device import choose
+
+class Watch(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            sys.exit()
+
+sys.meta_path.insert(0, Watch())
+choose(Device(use="cpu"))
+"""
+    said = []
+    for policy in (None, "active"):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": policy} if policy else {}
+        answer = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+        )
+        said.append(answer.stdout.strip())
+
+    assert said == ["passive", "active"]
 
 
 def test_a_cpu_can_t_stand_in_for_a_required_gpu(open_engine: OpenEngine, lama: ModelSpec) -> None:
@@ -212,6 +249,63 @@ def test_closing_gives_up_on_a_device_that_hangs(open_engine: OpenEngine, tmp_pa
     assert not future.done()
     way.set()
     assert future.result(timeout=5).image.shape == (24, 24, 3)
+
+
+class Ahead(PlainPainter):
+    """Works like a GPU: what was started goes on while more is started."""
+
+    happened: ClassVar[list[str]] = []
+
+    @property
+    def ahead(self) -> bool:
+        return True
+
+    def start(self, regions: Sequence[Region]) -> Finish:
+        name = str(regions[0][0][0, 0, 0])
+        self.happened.append(f"start {name}")
+
+        def finish() -> list[Unit]:
+            self.happened.append(f"finish {name}")
+            if name == "2" and self.happened.count("finish 2") == 1:
+                raise OutOfMemory(what="a test")
+            return PlainPainter.start(self, regions)()
+
+        return finish
+
+
+def test_the_next_batch_is_started_before_the_last_is_collected(
+    open_engine: OpenEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever looks for the cause of a crash is told of both; memory that runs out in one of
+    them is that one's affair."""
+    told: list[tuple[int, ...]] = []
+    reached, way = threading.Event(), threading.Event()
+
+    def note(tags: tuple[int, ...]) -> None:
+        told.append(tags)
+        reached.set()
+        way.wait(5)
+
+    monkeypatch.setattr(local_engine, "open_painter", lambda *_: Ahead(flat.fill))
+    engine = open_engine({"flat": resolve("flat", tmp_path)}, on_device=note)
+    engine.warm_up()
+    Ahead.happened.clear()
+    photo = _request("flat")
+    futures = []
+    for tag in (1, 2, 3):
+        image = np.full_like(photo.image, tag)
+        futures.append(engine.submit(Request("flat", image, photo.mask, tag=tag)))
+        assert reached.wait(5)
+    way.set()
+    results = [future.result(timeout=5) for future in futures]
+    engine.close()
+
+    assert [round(r.image.mean() * 255) for r in results] == [1, 2, 3]
+    assert [r.notes.get("oom_step") for r in results] == [None, "empty_cache", None]
+    again = ["finish 2", "start 2", "finish 2"]
+    expected = ["start 1", "start 2", "finish 1", "start 3", *again, "finish 3"]
+    assert Ahead.happened == expected
+    assert told == [(1,), (1, 2), (2,), (2, 3), (3,), ()]
 
 
 def test_a_long_inference_on_a_cpu_beats_while_it_runs(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from retouchd import lama_painter
 from retouchd.config import Device
 from retouchd.device import Place
 from retouchd.engine import Request, Result
@@ -20,6 +22,8 @@ from retouchd.manifest import ModelSpec, resolve
 from retouchd.nets.fused_lama import FusedLama
 from retouchd.precision import Comparison, compare
 from retouchd.samples import Region, Unit, photo_like, to_unit
+
+Judged = Callable[[Comparison | None], LamaPainter]
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +92,12 @@ def test_the_picture_for_the_comparison_is_always_the_same_and_like_a_photo() ->
     assert neighbours < image.std() / 2, "it is no noise"
 
 
-def _painter(spec: ModelSpec, comparison: Comparison | None) -> LamaPainter:
+@pytest.fixture
+def judged(spec: ModelSpec) -> Iterator[Judged]:
+    """Opens the model's painter as if the self-check had found so."""
     opened = open_lama(spec, Place(), 4, lambda: None)
-    return LamaPainter(opened._networks, 4, comparison)
+    yield lambda comparison: LamaPainter(opened._networks, 4, comparison)
+    opened.close()
 
 
 @pytest.mark.parametrize(
@@ -106,12 +113,12 @@ def _painter(spec: ModelSpec, comparison: Comparison | None) -> LamaPainter:
     ],
 )
 def test_a_lane_s_precision_is_what_paints(
-    spec: ModelSpec, wanted: str | None, comparison: Comparison | None, got: str
+    judged: Judged, wanted: str | None, comparison: Comparison | None, got: str
 ) -> None:
-    painter = _painter(spec, comparison).tuned({} if wanted is None else {"precision": wanted})
+    painter = judged(comparison).tuned({} if wanted is None else {"precision": wanted})
     exact = painter.exact() or painter
 
-    (image,), (same,) = painter.paint([photo_like(32)]), exact.paint([photo_like(32)])
+    (image,), (same,) = (one.start([photo_like(32)])() for one in (painter, exact))
 
     assert painter.facts["precision"] == got
     assert exact.facts["precision"] == "fp32"
@@ -131,8 +138,8 @@ def test_a_batch_that_did_not_fit_is_not_tried_again() -> None:
     assert (room.limit(100), room.limit(25)) == (2, 8)
 
 
-def test_the_two_precisions_each_remember_their_own_room(spec: ModelSpec) -> None:
-    painter = _painter(spec, Comparison(2.0, 0.001))
+def test_the_two_precisions_each_remember_their_own_room(judged: Judged) -> None:
+    painter = judged(Comparison(2.0, 0.001))
     short = painter.tuned({"precision": "bf16"})
 
     painter.overran(4, (64, 64))
@@ -140,6 +147,53 @@ def test_the_two_precisions_each_remember_their_own_room(spec: ModelSpec) -> Non
     assert painter.limit((64, 64)) == 2
     assert short.limit((64, 64)) == 4
     assert painter.tuned({"precision": "auto"}) is short
+
+
+def test_float32_that_was_given_up_comes_back_from_the_same_file(
+    judged: Judged, spec: ModelSpec, make_lama: Callable[..., Path]
+) -> None:
+    """Though `models add` has put another one in its place since."""
+    painter = judged(Comparison(2.0, 0.001))
+    (before,) = painter.start([photo_like(32)])()
+
+    painter._networks.forget("exact")
+    assert spec.path is not None
+    spec.path.unlink()
+    make_lama(seed=7)
+    (after,) = painter.start([photo_like(32)])()
+
+    np.testing.assert_array_equal(before, after)
+
+
+def test_only_the_better_precision_stays_in_memory(
+    spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for found, kept in ((Comparison(2.0, 0.001), "short"), (Comparison(0.5, 0.001), "exact")):
+        monkeypatch.setattr(lama_painter, "compare", _comparing(found))
+        painter = open_lama(spec, Place(), 1, lambda: None)
+        assert vars(painter._networks).keys() & {"short", "exact"} == {kept}
+        painter.close()
+
+
+def _comparing(found: Comparison) -> Callable[..., Comparison]:
+    def compare(exact: Callable[[Region], Unit], short: Callable[[Region], Unit], *_: Any) -> Any:
+        assert exact(photo_like(32)).shape == short(photo_like(32)).shape
+        return found
+
+    return compare
+
+
+def test_the_two_never_share_a_weight(judged: Judged) -> None:
+    networks = judged(None)._networks
+
+    exact, short = (list(networks.get(name).parameters()) for name in ("fp32", "bf16"))
+
+    assert {p.dtype for p in exact} == {torch.float32}
+    assert {p.dtype for p in short} == {torch.bfloat16}
+    assert len(exact) == len(short)
+    for one, other in zip(exact, short, strict=True):
+        assert torch.equal(one.bfloat16(), other)
+        assert one.stride() == other.stride(), "channels-last as well"
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from retouchd import manifest
 from retouchd.errors import ModelUnusable
+from retouchd.lama_names import lama_name, lama_shape
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.nets.lama import Lama, LamaShape
-from retouchd.weights import lama_name, lama_shape, load_lama
+from retouchd.weights import load_lama
 
 MakeLama = Callable[..., Path]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from retouchd.config import Device
@@ -27,6 +30,9 @@ def choose(device: Device) -> Place:
     ``auto`` takes the first GPU that passes a small computation, else the CPU. Imports torch.
     Raises GpuRequired when a GPU is demanded, by ``require_gpu`` or by name, and none works.
     """
+    # A thread that waits for its siblings spins, unless this is said before torch is loaded. Beside
+    # busy hands on the same cores that made a forward pass fifteen times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
     if device.threads != "auto":
@@ -41,6 +47,19 @@ def choose(device: Device) -> Place:
     if device.require_gpu or device.use.startswith("cuda"):
         raise GpuRequired(cause=trouble)
     return Place("cpu", f"cpu ({torch.get_num_threads()} threads)")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in the calling thread alone, so that its CPU time is all that it takes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _gpu_trouble(name: str) -> str | None:

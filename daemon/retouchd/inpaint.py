@@ -25,7 +25,7 @@ def inpaint(module: Network, regions: Sequence[Region], device: torch.device) ->
     """
     height, width = regions[0][1].shape
     batch = np.stack([network_input(*region, module.shape.downs) for region in regions])
-    with torch.inference_mode(), _exact_convolutions():
+    with torch.inference_mode(), exact_convolutions():
         painted = module(torch.from_numpy(batch).to(device))
         cropped = painted[..., :height, :width].permute(0, 2, 3, 1).contiguous().cpu()
     return list(cropped.numpy())
@@ -40,18 +40,19 @@ def network_input(image: Pixels, mask: NDArray[np.uint8], downs: int = 3) -> Uni
     """
     hole = is_hole(mask)
     stacked = np.dstack([to_unit(image) * ~hole[..., None], hole]).astype(np.float32, copy=False)
-    sides = [(0, _padded(side, downs) - side) for side in mask.shape]
+    sides = [(0, grown(side, downs) - side) for side in mask.shape]
     padded = np.pad(stacked, [*sides, (0, 0)], mode="symmetric")
     return np.ascontiguousarray(padded.transpose(2, 0, 1))
 
 
-def _padded(side: int, downs: int) -> int:
+def grown(side: int, downs: int) -> int:
+    """The side's length that a network with so many halvings gets; see ``network_input``."""
     unit = max(8, 1 << downs)
     return max(-(-side // unit) * unit, 2 << downs)
 
 
 @contextmanager
-def _exact_convolutions() -> Iterator[None]:
+def exact_convolutions() -> Iterator[None]:
     """By default CUDA's convolutions round their float32 inputs to TF32's 10 bits."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield

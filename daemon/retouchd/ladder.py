@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from retouchd.errors import OutOfMemory
-from retouchd.painter import Beat, Painter
+from retouchd.painter import Beat, Finish, Painter
 from retouchd.samples import Region, Unit
 from retouchd.sanity import trouble_with
 
@@ -39,12 +39,38 @@ class Painted:
 Outcome = Painted | Exception
 
 
-def paint_soundly(painter: Painter, regions: Sequence[Region], beat: Beat) -> list[Outcome]:
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """Regions whose first attempt was started.
+
+    result: what waits for it, or what went wrong at the start already; None for out of memory.
+    """
+
+    painter: Painter
+    regions: Sequence[Region]
+    result: Finish | Exception | None
+
+
+def begin(painter: Painter, regions: Sequence[Region]) -> Begun:
+    """Start to paint equal-sized regions; what goes wrong is for whoever finishes it.
+
+    An exception's frames hold the tensors of the attempt, so they are let go before the next one.
+    """
+    try:
+        return Begun(painter, regions, painter.start(regions))
+    except (OutOfMemory, MemoryError):
+        return Begun(painter, regions, None)
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        return Begun(painter, regions, error)
+
+
+def finish_soundly(begun: Begun, beat: Beat) -> list[Outcome]:
     """``climb``, and every result is looked at; see ``Painted``."""
-    outcomes = climb(painter, regions, beat)
+    outcomes = climb(begun, beat)
     return [
-        _made_sound(painter, region, outcome, beat)
-        for region, outcome in zip(regions, outcomes, strict=True)
+        _made_sound(begun.painter, region, outcome, beat)
+        for region, outcome in zip(begun.regions, outcomes, strict=True)
     ]
 
 
@@ -54,7 +80,7 @@ def _made_sound(painter: Painter, region: Region, outcome: Outcome, beat: Beat) 
     exact = painter.exact()
     if exact is None:
         return replace(outcome, trouble=trouble)
-    (again,) = climb(exact, [region], beat)
+    (again,) = climb(begin(exact, [region]), beat)
     if isinstance(again, Exception):
         return again
     persists = trouble_with(again.image, *region)
@@ -65,17 +91,19 @@ def _made_sound(painter: Painter, region: Region, outcome: Outcome, beat: Beat) 
     )
 
 
-def climb(painter: Painter, regions: Sequence[Region], beat: Beat) -> list[Outcome]:
-    """Paint equal-sized regions by every means; one outcome per region, in order.
+def climb(begun: Begun, beat: Beat) -> list[Outcome]:
+    """Paint by every means; one outcome per region, in order.
 
     An outcome that is an exception is OutOfMemory, after every step failed, or the model's own.
     """
     beat()
-    result = _attempt(painter, regions, None)
+    painter, regions = begun.painter, begun.regions
+    result = _finished(begun, None)
     if result is None:
         return _descend(painter, regions, "empty_cache", beat)
     if isinstance(result, Exception) and len(regions) > 1:
-        return [outcome for region in regions for outcome in climb(painter, [region], beat)]
+        alone = [[region] for region in regions]
+        return [outcome for one in alone for outcome in climb(begin(painter, one), beat)]
     return _outcomes(result)
 
 
@@ -84,7 +112,7 @@ def _descend(painter: Painter, regions: Sequence[Region], step: str, beat: Beat)
     beat()
     gc.collect()
     painter.relieve()
-    result = _attempt(painter, regions, step)
+    result = _finished(begin(painter, regions), step)
     if result is None:
         painter.overran(len(regions), regions[0][1].shape)
     if len(regions) == 1:
@@ -108,25 +136,23 @@ def _last_resort(painter: Painter, regions: Sequence[Region], beat: Beat) -> lis
         other = painter.fallback()
     except (MemoryError, OutOfMemory, RuntimeError):
         return [too_little]
-    result = _attempt(other, regions, "cpu") if other else None
+    result = _finished(begin(other, regions), "cpu") if other else None
     return [too_little] if result is None else _outcomes(result)
 
 
-def _attempt(
-    painter: Painter, regions: Sequence[Region], step: str | None
-) -> list[Painted] | Exception | None:
-    """The regions painted, or what went wrong; None for out of memory.
-
-    An exception's frames hold the tensors of the attempt, so they are let go before the next one.
-    """
+def _finished(begun: Begun, step: str | None) -> list[Painted] | Exception | None:
+    """The regions painted, or what went wrong; None for out of memory."""
+    if begun.result is None or isinstance(begun.result, Exception):
+        return begun.result
     try:
-        images = painter.paint(regions)
+        images = begun.result()
     except (OutOfMemory, MemoryError):
         return None
     except Exception as error:
         traceback.clear_frames(error.__traceback__)
         return error
-    return [Painted(image, step, painter.facts, len(regions)) for image in images]
+    facts = begun.painter.facts
+    return [Painted(image, step, facts, len(begun.regions)) for image in images]
 
 
 def _outcomes(result: list[Painted] | Exception) -> list[Outcome]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from retouchd.device import Place
+from retouchd.device import Place, one_thread
 from retouchd.errors import ModelUnusable, OutOfMemory
-from retouchd.inpaint import inpaint
 from retouchd.manifest import ModelSpec
 from retouchd.nets.fused_lama import FusedLama
-from retouchd.painter import Beat, Size
-from retouchd.precision import Comparison, Precision, compare
+from retouchd.painter import Beat, Finish, Size
+from retouchd.precision import Clock, Comparison, Precision, compare
+from retouchd.runner import runner_for
 from retouchd.samples import Region, Unit
-from retouchd.weights import load_lama
+from retouchd.weights import LamaFile
 
 _GPU_BATCH = 8
 _MEMORY_TROUBLE = (
@@ -30,38 +33,63 @@ _MEMORY_TROUBLE = (
 
 
 class Networks:
-    """One LaMa's weights on one device, in float32, and in bfloat16 once that is wanted."""
+    """One LaMa's weights on one device, each precision from when it is wanted.
 
-    def __init__(self, exact: FusedLama, device: torch.device, beat: Beat) -> None:
+    file: read again when float32 is wanted after ``forget("exact")``; closed by ``close``.
+    """
+
+    def __init__(self, file: LamaFile, device: torch.device, beat: Beat) -> None:
+        self._file = file
         self.device = device
         self.beat = beat
-        self.exact = exact.to(device)
-        if device.type == "cpu":
-            # A large region takes minutes on a CPU; a GPU's blocks are queued, not run, in here.
-            for block in self.exact.blocks:
-                block.register_forward_hook(lambda *_: beat())
+        self.runner = runner_for(device)
 
     def get(self, precision: Precision) -> FusedLama:
         """The network in that precision."""
         return self.exact if precision == "fp32" else self.short
 
     @cached_property
+    def exact(self) -> FusedLama:
+        """The network in float32."""
+        self.beat()
+        network = FusedLama(self._file.load(), spend=True).to(self.device)
+        if self.device.type == "cpu":
+            # A large region takes minutes on a CPU; a GPU's blocks are queued, not run, in here.
+            for block in network.blocks:
+                block.register_forward_hook(lambda *_: self.beat())
+        return network
+
+    @cached_property
     def short(self) -> FusedLama:
         """The network in bfloat16; the copy keeps the hooks."""
-        return copy.deepcopy(self.exact).to(torch.bfloat16)
+        # Each tensor is put in before the rest is copied: no second copy in float32 on the way.
+        short = {id(p): _shortened(p) for p in self.exact.parameters()}
+        return copy.deepcopy(self.exact, short)
 
     @cached_property
     def on_cpu(self) -> Networks:
-        """The same on the CPU, copied once."""
-        return Networks(copy.deepcopy(self.exact).cpu(), torch.device("cpu"), self.beat)
+        """The same on the CPU, loaded once."""
+        return Networks(self._file, torch.device("cpu"), self.beat)
 
-    def paint(self, precision: Precision, regions: Sequence[Region]) -> list[Unit]:
-        """See ``inpaint``; raises whatever torch raises."""
-        return inpaint(self.get(precision), regions, self.device)
+    def start(self, precision: Precision, regions: Sequence[Region]) -> Finish:
+        """See ``Runner.start``."""
+        return self.runner.start(self.get(precision), regions)
 
     def forget(self, name: str) -> None:
-        """Free what ``short`` or ``on_cpu`` made."""
+        """Free what ``exact``, ``short`` or ``on_cpu`` made, until it is wanted again."""
         self.__dict__.pop(name, None)
+        self.runner.relieve()
+
+    def close(self) -> None:
+        """Drop all of them, on the device and on the CPU."""
+        for name in ("exact", "short", "on_cpu"):
+            self.__dict__.pop(name, None)
+        self.runner.relieve()
+        self._file.close()
+
+
+def _shortened(parameter: Tensor) -> nn.Parameter:
+    return nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False)
 
 
 @dataclass
@@ -125,14 +153,35 @@ class LamaPainter:
     @property
     def facts(self) -> Mapping[str, Any]:
         """Device and precision; with bf16 what it was found to gain and to cost."""
-        facts = {"device": str(self._networks.device), "precision": self._precision}
+        facts = {
+            "device": str(self._networks.device),
+            "precision": self._precision,
+            **self._networks.runner.facts,
+        }
         compared = self._comparison if self._precision == "bf16" else None
         return {**facts, **compared.facts} if compared else facts
 
-    def paint(self, regions: Sequence[Region]) -> list[Unit]:
+    @property
+    def ahead(self) -> bool:
         """See ``Painter``."""
+        return self._networks.runner.ahead
+
+    def start(self, regions: Sequence[Region]) -> Finish:
+        """See ``Painter``."""
+        with self._telling(regions):
+            finish = self._networks.start(self._precision, regions)
+
+        def finished() -> list[Unit]:
+            with self._telling(regions):
+                return finish()
+
+        return finished
+
+    @contextmanager
+    def _telling(self, regions: Sequence[Region]) -> Iterator[None]:
+        """Say what memory was too small for."""
         try:
-            return self._networks.paint(self._precision, regions)
+            yield
         except (RuntimeError, MemoryError) as error:
             if not is_memory_trouble(error):
                 raise
@@ -141,10 +190,8 @@ class LamaPainter:
             raise OutOfMemory(what=what) from None
 
     def relieve(self) -> None:
-        """Empty CUDA's cache."""
-        if self._networks.device.type == "cuda":
-            with torch.cuda.device(self._networks.device):
-                torch.cuda.empty_cache()
+        """See ``Painter``."""
+        self._networks.runner.relieve()
 
     def fallback(self) -> LamaPainter | None:
         """On a GPU: the same weights on the CPU, in float32."""
@@ -153,13 +200,8 @@ class LamaPainter:
         return LamaPainter(self._networks.on_cpu, 1, None)
 
     def close(self) -> None:
-        """Drop the weights, on the device and on the CPU."""
-        device = self._networks.device
-        for painter in self._others.values():
-            del painter._networks
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.empty_cache()
+        """See ``Painter``."""
+        self._networks.close()
 
     @property
     def _best(self) -> Precision:
@@ -183,12 +225,11 @@ def is_memory_trouble(error: BaseException) -> bool:
 
 def open_lama(spec: ModelSpec, place: Place, max_batch: int | None, beat: Beat) -> LamaPainter:
     """Load a LaMa onto ``place`` and try whether bfloat16 pays there; raises ModelUnusable."""
-    network = FusedLama(load_lama(spec))
-    beat()
+    networks = Networks(LamaFile(spec), torch.device(place.name), beat)
     try:
-        networks = Networks(network, torch.device(place.name), beat)
         comparison = _compare(networks)
-    except RuntimeError as error:
+    except BaseException as error:
+        networks.close()
         if not is_memory_trouble(error):
             raise
         raise ModelUnusable(
@@ -200,17 +241,32 @@ def open_lama(spec: ModelSpec, place: Place, max_batch: int | None, beat: Beat) 
 
 
 def _compare(networks: Networks) -> Comparison | None:
-    """None where bfloat16 does not work at all. Keeps it in memory only where it pays."""
+    """None where bfloat16 does not work at all.
+
+    Only the better one stays in memory: float32 is a third of what a CPU service takes, and is
+    then wanted for a result that can't be right, or by a lane that insists on it.
+    """
+    if networks.device.type != "cpu":
+        comparison = _measured(networks, time.perf_counter)
+    else:
+        with one_thread():
+            comparison = _measured(networks, time.thread_time)
+    pays = comparison is not None and comparison.best == "bf16"
+    networks.forget("exact" if pays else "short")
+    return comparison
+
+
+def _measured(networks: Networks, clock: Clock) -> Comparison | None:
+    networks.get("fp32")  # loading is no part of what is measured, and its errors are others
     try:
-        comparison = compare(
-            lambda region: networks.paint("fp32", [region])[0],
-            lambda region: networks.paint("bf16", [region])[0],
+        networks.get("bf16")
+        return compare(
+            lambda region: networks.start("fp32", [region])()[0],
+            lambda region: networks.start("bf16", [region])()[0],
             networks.beat,
+            clock,
         )
     except RuntimeError as error:
         if is_memory_trouble(error):
             raise
-        comparison = None
-    if comparison is None or comparison.best != "bf16":
-        networks.forget("short")
-    return comparison
+        return None

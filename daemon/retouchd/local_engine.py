@@ -8,48 +8,20 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from retouchd.batches import Batch, Entry, in_words, take
 from retouchd.config import Device
 from retouchd.device import Place, choose
 from retouchd.engine import Request, Result
-from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory, RetouchdError
-from retouchd.ladder import Outcome, Painted, paint_soundly
+from retouchd.errors import EngineTrouble, ModelUnusable
+from retouchd.ladder import Outcome, begin, finish_soundly
 from retouchd.manifest import ModelSpec
 from retouchd.painter import Painter, needs_torch, open_painter
 
 OnDevice = Callable[[tuple[int, ...]], None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    request: Request
-    future: Future[Result] = field(default_factory=Future)
-
-    def joins(self, other: _Entry) -> bool:
-        """Whether both can be painted in one batch."""
-        mine, theirs = self.request, other.request
-        return (
-            mine.model == theirs.model
-            and mine.mask.shape == theirs.mask.shape
-            and mine.settings.get("precision") == theirs.settings.get("precision")
-        )
-
-    def painter(self, painters: Mapping[str, Painter]) -> Painter:
-        """Its model's, tuned to its settings."""
-        return painters[self.request.model].tuned(self.request.settings)
-
-    def fail(self, error: Exception) -> None:
-        """Resolve with an error, in the words of the engine's contract."""
-        if not isinstance(error, (EngineTrouble, OutOfMemory)):
-            cause = error.message if isinstance(error, RetouchdError) else _in_words(error)
-            wrapped = EngineTrouble(model=self.request.model, cause=cause)
-            wrapped.__cause__ = error
-            error = wrapped
-        self.future.set_exception(error)
 
 
 class LocalEngine:
@@ -79,13 +51,13 @@ class LocalEngine:
         self._on_device = on_device or (lambda tags: None)
         self._place = Place(label=f"{device.use} (not opened yet)")
         self._auto: dict[str, Mapping[str, Any]] = {}
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._opened: Future[None] = Future()
         self._thread: threading.Thread | None = None
         self._busy = False
         self._closing = False
-        self._beat_at = time.monotonic()
+        self._beat_at = self._free_at = time.monotonic()
 
     def warm_up(self) -> None:
         """Load every model and run one inference each; raises ModelUnusable or GpuRequired."""
@@ -95,7 +67,7 @@ class LocalEngine:
 
     def submit(self, request: Request) -> Future[Result]:
         """Queue one region; see ``engine.Engine``. A request that can't be served fails at once."""
-        entry = _Entry(request)
+        entry = Entry(request)
         with self._changed:
             refusal = "the engine is closed" if self._closing else self._refusal(request)
             if refusal is None:
@@ -109,11 +81,13 @@ class LocalEngine:
         return entry.future
 
     def describe(self) -> Mapping[str, Any]:
-        """``device`` as text, ``models``, name to sha256, and ``auto``, name to what precision
-        ``auto`` means for it and why: ``precision``, ``speedup``, ``error``; once it is loaded."""
+        """``device`` as text, ``models``, name to sha256, ``largest``, name to that of its spec,
+        and ``auto``, name to what precision ``auto`` means for it and why: ``precision``,
+        ``speedup``, ``error``; once it is loaded."""
         return {
             "device": self._place.label,
             "models": {name: spec.sha256 for name, spec in self._models.items()},
+            "largest": {name: spec.largest for name, spec in self._models.items()},
             "auto": dict(self._auto),
         }
 
@@ -166,8 +140,9 @@ class LocalEngine:
             self.close()
         else:
             self._opened.set_result(None)
-            while self._serve_next(painters):
-                pass
+            going, under_way = True, None
+            while going:
+                going, under_way = self._turn(painters, under_way)
             for painter in set(painters.values()):
                 painter.close()
         with self._changed:
@@ -180,88 +155,89 @@ class LocalEngine:
         else:
             self._place = Place()
         loaded: dict[str, Painter] = {}
-        for spec in self._models.values():
-            self._beat()
-            if self._closing:
-                raise EngineTrouble(model=spec.name, cause="the engine was closed while it started")
-            if spec.sha256 not in loaded:
-                loaded[spec.sha256] = open_painter(spec, self._place, self._max_batch, self._beat)
-                _try_out(loaded[spec.sha256], spec, self._beat)
+        try:
+            for spec in self._models.values():
+                if spec.sha256 not in loaded:
+                    loaded[spec.sha256] = self._open_one(spec)
+                    _try_out(loaded[spec.sha256], spec, self._beat)
+        except BaseException:
+            for painter in loaded.values():
+                painter.close()
+            raise
         painters = {name: loaded[spec.sha256] for name, spec in self._models.items()}
         self._auto = {name: painter.auto for name, painter in painters.items() if painter.auto}
         return painters
 
-    def _next(self, painters: Mapping[str, Painter]) -> list[_Entry]:
-        """The next batch; waits for one. Empty when the engine closes."""
+    def _open_one(self, spec: ModelSpec) -> Painter:
+        self._beat()
+        if self._closing:
+            raise EngineTrouble(model=spec.name, cause="the engine was closed while it started")
+        return open_painter(spec, self._place, self._max_batch, self._beat)
+
+    def _turn(
+        self, painters: Mapping[str, Painter], under_way: Batch | None
+    ) -> tuple[bool, Batch | None]:
+        """Put the next batch on the device, then collect the one that was there before.
+
+        Gives whether to go on, and the batch that is under way now. Keeps no pixels while it
+        waits for requests.
+        """
+        entries = self._next(painters, wait=under_way is None)
+        started = self._put_on_device(entries, painters, under_way) if entries else None
+        if under_way:
+            self._collect(under_way, started)
+        if started and not started.painter.ahead:
+            self._collect(started, None)
+            return True, None
+        return bool(entries or under_way), started
+
+    def _next(self, painters: Mapping[str, Painter], *, wait: bool) -> list[Entry]:
+        """The next batch; empty when the engine closes, or when there is none and no wait."""
         with self._changed:
-            self._busy = False
+            self._busy = not wait
             while not self._closing:
-                if batch := self._pop(painters):
+                if batch := take(self._queue, painters):
                     self._busy = True
                     self._beat()
                     return batch
+                if not wait:
+                    break
                 self._changed.wait()
         return []
 
-    def _pop(self, painters: Mapping[str, Painter]) -> list[_Entry]:
-        """Requests from the head of the queue that go together; cancelled ones are dropped."""
-        batch: list[_Entry] = []
-        while self._queue:
-            head = self._queue[0]
-            if batch and not head.joins(batch[0]):
-                break
-            size = head.request.mask.shape
-            if batch and len(batch) >= batch[0].painter(painters).limit(size):
-                break
-            self._queue.popleft()
-            if head.future.set_running_or_notify_cancel():
-                batch.append(head)
-        return batch
+    def _put_on_device(
+        self, entries: list[Entry], painters: Mapping[str, Painter], beside: Batch | None
+    ) -> Batch:
+        """Start a batch; whatever goes wrong is told when it is collected."""
+        at, painter = time.monotonic(), entries[0].painter(painters)
+        regions = [(entry.request.image, entry.request.mask) for entry in entries]
+        tags = tuple(entry.request.tag for entry in entries)
+        try:
+            self._on_device((*(beside.tags if beside else ()), *tags))
+            return Batch(entries, painter, at, begin(painter, regions))
+        except Exception as error:
+            return Batch(entries, painter, at, error)
 
-    def _serve_next(self, painters: Mapping[str, Painter]) -> bool:
-        """Paint the next batch; False once the engine closes. Keeps no pixels while it waits."""
-        batch = self._next(painters)
-        if batch:
-            self._serve(batch[0].painter(painters), batch)
-        return bool(batch)
-
-    def _serve(self, painter: Painter, batch: list[_Entry]) -> None:
-        """Paint a batch and resolve its futures, whatever happens."""
-        started = time.monotonic()
-        regions = [(entry.request.image, entry.request.mask) for entry in batch]
+    def _collect(self, batch: Batch, left: Batch | None) -> None:
+        """Wait for a batch and resolve its futures, whatever happens; ``left`` is still there."""
         outcomes: list[Outcome]
         try:
-            self._on_device(tuple(entry.request.tag for entry in batch))
-            outcomes = paint_soundly(painter, regions, self._beat)
+            if isinstance(batch.begun, Exception):
+                raise batch.begun
+            outcomes = finish_soundly(batch.begun, self._beat)
         except Exception as error:
-            outcomes = [error] * len(batch)
+            outcomes = [error] * len(batch.entries)
         # The work is done: a note that can't be wiped out must not undo it.
         with suppress(Exception):
-            self._on_device(())
-        seconds = (time.monotonic() - started) / len(batch)
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            _settle(entry, outcome, seconds)
+            self._on_device(left.tags if left else ())
+        now = time.monotonic()
+        seconds = (now - max(batch.at, self._free_at)) / len(batch.entries)
+        self._free_at = now
+        for entry, outcome in zip(batch.entries, outcomes, strict=True):
+            entry.settle(outcome, seconds)
 
     def _beat(self) -> None:
         self._beat_at = time.monotonic()
-
-
-def _settle(entry: _Entry, outcome: Outcome, seconds: float) -> None:
-    if isinstance(outcome, Exception):
-        entry.fail(outcome)
-    elif outcome.trouble:
-        entry.fail(EngineTrouble(model=entry.request.model, cause=outcome.trouble))
-    else:
-        entry.future.set_result(Result(outcome.image, seconds, _notes(outcome)))
-
-
-def _notes(painted: Painted) -> dict[str, Any]:
-    notes = {**painted.facts, "batch": painted.batch}
-    if painted.step is not None:
-        notes["oom_step"] = painted.step
-    if painted.repainted is not None:
-        notes["repainted_in_fp32"] = painted.repainted
-    return notes
 
 
 def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> None:
@@ -270,15 +246,12 @@ def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> Non
     image = np.broadcast_to(ramp[:, None, None], (64, 64, 3)).copy()
     mask = np.zeros((64, 64), np.uint8)
     mask[24:40, 24:40] = 255
-    (outcome,) = paint_soundly(painter, [(image, mask)], beat)
-    trouble = _in_words(outcome) if isinstance(outcome, Exception) else outcome.trouble
+    wanted = painter.tuned({"precision": "auto"})
+    (outcome,) = finish_soundly(begin(wanted, [(image, mask)]), beat)
+    trouble = in_words(outcome) if isinstance(outcome, Exception) else outcome.trouble
     if trouble is not None:
         raise ModelUnusable(
             model=spec.name,
             cause=f"its first try failed ({trouble})",
             fix="Check the file with `retouchd models verify`, or use another model.",
         )
-
-
-def _in_words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -16,6 +16,7 @@ from retouchd.manifest import ModelSpec
 from retouchd.samples import Region, Unit
 
 Beat = Callable[[], None]
+Finish = Callable[[], list[Unit]]
 Size = tuple[int, int]  # height, width
 
 _FILLS: Mapping[str, Callable[[Pixels, NDArray[np.uint8]], Unit]] = {
@@ -47,10 +48,16 @@ class Painter(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """What to note with every result, such as ``device`` and ``precision``."""
 
-    def paint(self, regions: Sequence[Region]) -> list[Unit]:
-        """Paint regions of equal size: [H, W, 3] RGB float32 in [0, 1] for each.
+    @property
+    def ahead(self) -> bool:
+        """Whether ``start`` returns before the work is done, so that the next batch can be
+        started meanwhile."""
 
-        Raises OutOfMemory when the device's or the machine's memory was too small.
+    def start(self, regions: Sequence[Region]) -> Finish:
+        """Begin to paint regions of equal size. What is returned is called once and waits for
+        them: [H, W, 3] RGB float32 in [0, 1] for each.
+
+        Both raise OutOfMemory when the device's or the machine's memory was too small.
         """
 
     def relieve(self) -> None:
@@ -94,9 +101,14 @@ class PlainPainter:
         """It runs on the CPU."""
         return {"device": "cpu"}
 
-    def paint(self, regions: Sequence[Region]) -> list[Unit]:
+    @property
+    def ahead(self) -> bool:
+        """It works while it is waited for."""
+        return False
+
+    def start(self, regions: Sequence[Region]) -> Finish:
         """One after the other."""
-        return [self.fill(image, mask) for image, mask in regions]
+        return lambda: [self.fill(image, mask) for image, mask in regions]
 
     def relieve(self) -> None:
         """It caches nothing."""

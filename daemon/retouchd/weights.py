@@ -7,10 +7,11 @@ TorchScript; no format may run code (see ``archives``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -18,40 +19,75 @@ from torch import Tensor
 from retouchd.archives import is_archive, repack
 from retouchd.checkpoints import checkpoint_tensors
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import ModelSpec, check_format, check_sha256, read_weights
+from retouchd.lama_names import STEM, lama_name, lama_shape
+from retouchd.manifest import (
+    MAX_WEIGHTS_BYTES,
+    ModelSpec,
+    check_format,
+    check_sha256,
+    open_weights,
+    unreadable,
+)
 from retouchd.nets.lama import Lama, LamaShape
+from retouchd.tensorfile import is_tensorfile, read_tensors
 from retouchd.torchscript import torchscript_tensors
 
 Tensors = Mapping[str, Tensor]
 
-_STEM = "model.1.ffc.convl2l.weight"
 
-# Inner names of the original implementation (github.com/advimman/lama) → ours.
-_RENAMES = (
-    (".ffc.convl2l.", ".l2l."),
-    (".ffc.convl2g.", ".l2g."),
-    (".ffc.convg2l.", ".g2l."),
-    (".ffc.convg2g.conv1.0.", ".g2g.squeeze."),
-    (".ffc.convg2g.conv1.1.", ".g2g.squeeze_norm."),
-    (".ffc.convg2g.conv2.", ".g2g.expand."),
-    (".ffc.convg2g.fu.conv_layer.", ".g2g.fourier.mix."),
-    (".ffc.convg2g.fu.bn.", ".g2g.fourier.norm."),
-    (".bn_l.", ".norm_l."),
-    (".bn_g.", ".norm_g."),
-)
+class LamaFile:
+    """The weights of a LaMa in a file that stays open, to be loaded as often as they are needed.
+
+    So they are still there when `models add` has put a newer file in this one's place. Raises
+    ModelUnusable.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        check_format(spec)
+        if spec.path is None:
+            raise ModelUnusable(model=spec.name, cause="it has no weights file", fix="Give it one.")
+        self._spec, self._path = spec, spec.path
+        self._file = open_weights(spec.name, spec.path)
+
+    def load(self) -> Lama:
+        """A generator on the CPU, in float32 and in evaluation mode; raises ModelUnusable.
+
+        The sha256 is checked on the very bytes that are used, and before they are parsed where
+        parsing is more than copying numbers.
+        """
+        model, path = self._spec.name, self._path
+        try:
+            self._file.seek(0)
+            if path.suffix.lower() == ".safetensors" or is_tensorfile(self._file.read(9)):
+                return _built(model, path, self._tensors())
+            self._file.seek(0)
+            content = self._file.read(MAX_WEIGHTS_BYTES)
+        except OSError as error:
+            raise unreadable(model, path, error) from None
+        check_sha256(self._spec, hashlib.sha256(content).hexdigest())
+        return parse_lama(model, path, content)
+
+    def close(self) -> None:
+        """It can't be loaded any more."""
+        self._file.close()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        digest = hashlib.sha256()
+        try:
+            tensors = read_tensors(self._file, digest.update)
+        except ValueError as error:
+            # Another file than was meant is the likelier cause, and has its own remedy.
+            self._file.seek(0)
+            check_sha256(self._spec, hashlib.file_digest(self._file, "sha256").hexdigest())
+            raise _no_tensorfile(self._spec.name, self._path, error) from None
+        check_sha256(self._spec, digest.hexdigest())
+        return tensors
 
 
 def load_lama(spec: ModelSpec) -> Lama:
-    """A LaMa generator on the CPU, in float32 and in evaluation mode; raises ModelUnusable.
-
-    The sha256 is checked on the very bytes that are parsed.
-    """
-    check_format(spec)
-    if spec.path is None:
-        raise ModelUnusable(model=spec.name, cause="it has no weights file", fix="Give it one.")
-    content = read_weights(spec.name, spec.path)
-    check_sha256(spec, hashlib.sha256(content).hexdigest())
-    return parse_lama(spec.name, spec.path, content)
+    """A LaMa generator; see ``LamaFile.load``."""
+    with closing(LamaFile(spec)) as file:
+        return file.load()
 
 
 def parse_lama(model: str, path: Path, content: bytes) -> Lama:
@@ -60,7 +96,10 @@ def parse_lama(model: str, path: Path, content: bytes) -> Lama:
     model, path: what messages call it; the format is told by the content, but a file that is
     called .safetensors is never taken for anything else.
     """
-    tensors = _generator_tensors(model, path, content)
+    return _built(model, path, _generator_tensors(model, path, content))
+
+
+def _built(model: str, path: Path, tensors: Tensors) -> Lama:
     try:
         shape = lama_shape(tensors)
         return build_lama(shape, {lama_name(key, shape): tensors[key] for key in tensors})
@@ -89,8 +128,11 @@ def to_safetensors(model: str, path: Path, content: bytes) -> bytes:
 
 def _generator_tensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
     """Original name (model.1… to model.N…) → tensor, whatever the format; raises ModelUnusable."""
-    if path.suffix.lower() == ".safetensors" or content[8:9] == b"{":
-        return _parse_safetensors(model, path, content)
+    if path.suffix.lower() == ".safetensors" or is_tensorfile(content):
+        try:
+            return read_tensors(io.BytesIO(content), lambda _: None)
+        except ValueError as error:
+            raise _no_tensorfile(model, path, error) from None
     if not is_archive(content):
         raise _unread(model, path, "it is no archive of torch 1.6 or later, or it is cut off")
     try:
@@ -116,80 +158,14 @@ def build_lama(shape: LamaShape, state: Tensors) -> Lama:
     return module.eval().requires_grad_(False)
 
 
-def lama_shape(tensors: Tensors) -> LamaShape:
-    """The shape of the generator with these original names; raises KeyError or ValueError."""
-    if any(".lfu." in key for key in tensors):
-        raise ValueError("it has local Fourier units, which retouchd's LaMa has not")
-    ngf, inputs = tensors[_STEM].shape[:2]
-    downs = _count(lambda n: f"model.{2 + n}.ffc.convl2l.weight" in tensors)
-    blocks = _count(lambda n: f"model.{2 + downs + n}.conv1.ffc.convl2l.weight" in tensors)
-    local, spectral = (
-        len(tensors[f"model.{1 + downs}.ffc.{path}.weight"]) for path in ("convl2l", "convl2g")
-    )
-    head = f"model.{4 + downs + blocks + 3 * downs}.weight"
-    return LamaShape(
-        inputs=inputs,
-        outputs=len(tensors[head]),
-        ngf=ngf,
-        downs=downs,
-        blocks=blocks,
-        ratio=spectral / (local + spectral),
-        max_features=_max_features(local + spectral, ngf << downs),
-    )
-
-
-def lama_name(key: str, shape: LamaShape) -> str:
-    """Our name for a key of the original implementation, which numbers its layers.
-
-    0 padding, 1 stem, 2… down-samplings, residual blocks, 1 concatenation, per up-sampling a
-    transposed convolution, batch norm and ReLU, then padding and the head. Raises ValueError.
-    """
-    prefix, _, rest = key.partition(".")
-    number, _, rest = rest.partition(".")
-    if prefix != "model" or not number.isdigit():
-        raise ValueError(f"unknown key {key}")
-    name = f"{_layer(int(number), shape)}.{rest}"
-    for theirs, ours in _RENAMES:
-        name = name.replace(theirs, ours)
-    return name
-
-
-def _layer(number: int, shape: LamaShape) -> str:
-    first_block = 2 + shape.downs
-    first_up = first_block + shape.blocks + 1
-    up, part = divmod(number - first_up, 3)
-    names = {1: "stem", first_block - 1: "split", first_up + 3 * shape.downs + 1: "head"}
-    if number in names:
-        return names[number]
-    if 2 <= number < first_block:
-        return f"downs.{number - 2}"
-    if first_block <= number < first_up - 1:
-        return f"blocks.{number - first_block}"
-    if 0 <= up < shape.downs and part < 2:
-        return f"ups.{up}.{('conv', 'norm')[part]}"
-    raise ValueError(f"unknown layer {number}")
-
-
-def _max_features(deepest: int, unbounded: int) -> int:
-    """The limit shows in the keys only where it was reached."""
-    return deepest if deepest < unbounded else max(deepest, LamaShape.max_features)
-
-
-def _count(there: Callable[[int], bool]) -> int:
-    number = 0
-    while there(number):
-        number += 1
-    return number
-
-
 def _pick_generator(tensors: Tensors) -> dict[str, Tensor]:
     """The generator among its discriminator, losses and evaluators; raises ValueError."""
-    prefixes = [key.removesuffix(_STEM) for key in tensors if f".{key}".endswith(f".{_STEM}")]
+    prefixes = [key.removesuffix(STEM) for key in tensors if f".{key}".endswith(f".{STEM}")]
     if len(prefixes) > 1:
         # A training that also averages its generator keeps both; its own evaluation uses this one.
         prefixes = [prefix for prefix in prefixes if f".{prefix}".endswith(".generator.")]
     if len(prefixes) != 1:
-        raise ValueError("no single key ends in " + _STEM + "; is it frozen, or another network?")
+        raise ValueError("no single key ends in " + STEM + "; is it frozen, or another network?")
     start = f"{prefixes[0]}model."
     return {
         key.removeprefix(prefixes[0]): tensor
@@ -209,15 +185,12 @@ def _plain(tensors: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     return {key: tensor.detach() for key, tensor in tensors.items()}
 
 
-def _parse_safetensors(model: str, path: Path, content: bytes) -> dict[str, Tensor]:
-    try:
-        return dict(safetensors.torch.load(content))
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelUnusable(
-            model=model,
-            cause=f"{path} is not a valid .safetensors file ({_brief(error)})",
-            fix="Fetch or convert the file again.",
-        ) from None
+def _no_tensorfile(model: str, path: Path, error: Exception) -> ModelUnusable:
+    return ModelUnusable(
+        model=model,
+        cause=f"{path} is not a valid .safetensors file ({_brief(error)})",
+        fix="Fetch or convert the file again.",
+    )
 
 
 def _unread(model: str, path: Path, cause: str) -> ModelUnusable:

@@ -197,7 +197,9 @@ def test_a_batched_request_gives_what_it_gives_alone(
         assert np.abs(one - result.image).max() < 1e-5
 
 
-def test_only_equal_sizes_are_batched(open_engine: Callable[..., Engine], gate: Gate) -> None:
+def test_equal_sizes_are_batched_across_what_lies_between_them(
+    open_engine: Callable[..., Engine], gate: Gate
+) -> None:
     engine = open_engine(max_batch=8)
     gate.hold()
     futures = [engine.submit(_request(8, 8, tag=99))]
@@ -208,7 +210,23 @@ def test_only_equal_sizes_are_batched(open_engine: Callable[..., Engine], gate: 
     for future in futures:
         _result(future)
 
-    assert [tags for tags in gate.told if tags] == [(99,), (0, 1), (2,), (3,)]
+    assert [tags for tags in gate.told if tags] == [(99,), (0, 1, 3), (2,)]
+
+
+def test_a_request_is_never_passed_over_by_more_than_a_batch(
+    open_engine: Callable[..., Engine], gate: Gate
+) -> None:
+    engine = open_engine(max_batch=2)
+    gate.hold()
+    futures = [engine.submit(_request(8, 8, tag=99))]
+    assert gate.reached.wait(5)
+    sizes = [(8, 8), (16, 8), *[(8, 8)] * 5]
+    futures += [engine.submit(_request(*size, tag=tag)) for tag, size in enumerate(sizes)]
+    gate.way.set()
+    for future in futures:
+        _result(future)
+
+    assert [tags for tags in gate.told if tags] == [(99,), (0, 2), (1,), (3, 4), (5, 6)]
 
 
 def test_tags_are_told_before_the_work_and_taken_back_after_it(engine: Engine, gate: Gate) -> None:
@@ -345,3 +363,4 @@ def test_the_engine_describes_its_device_and_its_models(engine: Engine, spec: Mo
 
     assert str(facts["device"]).startswith("cpu")
     assert facts["models"] == {"model": spec.sha256}
+    assert facts["largest"] == {"model": 1024}

@@ -9,6 +9,9 @@ float16: activations overflow it); see ``fourier`` for what the transform runs i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +20,7 @@ from retouchd.nets.fourier import Fourier, Method
 from retouchd.nets.lama import FfcBlock, FfcConv, Lama, LocalConv, SpectralTransform, UpConv
 
 Folded = tuple[Tensor, Tensor]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class FusedLama(nn.Module):
@@ -24,21 +28,23 @@ class FusedLama(nn.Module):
 
     lama: in float32 and in evaluation mode; it is left as it is and shares no weights.
     method: how to get to the frequency domain; see ``fourier.Fourier``.
+    spend: give each of its layers up as soon as it is fused, so that both networks never lie in
+        memory whole; ``lama`` is of no use afterwards.
     """
 
-    def __init__(self, lama: Lama, method: Method = "auto") -> None:
+    def __init__(self, lama: Lama, method: Method = "auto", *, spend: bool = False) -> None:
         super().__init__()
         fourier = Fourier(method)
         self.shape = lama.shape
         self.stem = Conv(*_fold_local(lama.stem))
         self.downs = nn.ModuleList(
-            Conv(*_fold_local(down), stride=2) for down in lama.downs if isinstance(down, LocalConv)
+            Conv(*_fold_local(down), stride=2) for down in _each(lama.downs, LocalConv, spend)
         )
         self.split = Conv(*_fold_split(lama), stride=2)
         self.blocks = nn.ModuleList(
-            Block(block, fourier) for block in lama.blocks if isinstance(block, FfcBlock)
+            Block(block, fourier) for block in _each(lama.blocks, FfcBlock, spend)
         )
-        self.ups = nn.ModuleList(Up(up) for up in lama.ups if isinstance(up, UpConv))
+        self.ups = nn.ModuleList(Up(up) for up in _each(lama.ups, UpConv, spend))
         self.head = Head(lama.head)
         self.requires_grad_(False)
 
@@ -189,6 +195,14 @@ class Spectral(nn.Module):
         rows = out.permute(0, 2, 3, 1).reshape(-1, out.shape[1])
         total = rows.addmm_(x.flatten(0, 2), self.expand)
         return total.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _each(layers: nn.ModuleList, kind: type[Layer], spend: bool) -> Iterator[Layer]:
+    for number, layer in enumerate(layers):
+        if isinstance(layer, kind):
+            yield layer
+        if spend:
+            layers[number] = nn.Identity()
 
 
 def _mirror(x: Tensor, border: int) -> Tensor:
