@@ -1,15 +1,23 @@
 """`make bench`: run all benchmarks, or those that are named.
 
-python -m benchmarks [throughput] [scan] [start] [lama]
+python -m benchmarks [throughput] [plain] [scan] [start] [lama] [gpu] [seams]
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import lama, machine, scan, start, throughput
+from benchmarks import gpu, lama, machine, plain, scan, seams, start, throughput
 
-ALL = {"throughput": throughput.main, "scan": scan.main, "start": start.main, "lama": lama.main}
+ALL = {
+    "throughput": throughput.main,
+    "plain": plain.main,
+    "scan": scan.main,
+    "start": start.main,
+    "lama": lama.main,
+    "gpu": gpu.main,
+    "seams": seams.main,
+}
 
 
 def main(names: list[str]) -> int:

@@ -1,71 +1,113 @@
-"""`once` over photos of mixed sizes, against a plain loop that does the same one by one.
+"""How much of the device's time the daemon wins for the model.
 
-The loop is what people write themselves: read, dilate, cv2.inpaint on the whole photo's hole,
-write; no ledger, no fsync, no check, no metadata. Both use Navier-Stokes with the same radius.
+A real daemon on real photos, with a LaMa in big-lama's shape and random weights, against the sum of
+the bare forwards of the very same regions on the same device in the same precision, with no file
+read, no picture decoded and nothing else running. 1.0 would be a daemon that costs nothing. The
+rounds alternate; start-up is not counted: the daemon has worked on some photos before.
+
+python -m benchmarks.throughput [--photos 40] [--rounds 3] [--model PATH] [--device cpu|cuda|auto]
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-import cv2
-import numpy as np
+from benchmarks import photos
+from benchmarks.bare import Bare, recorded
+from benchmarks.lama import write_random_lama
+from benchmarks.running import Daemon, Round
 
-SIZES = ((640, 480), (1600, 1200), (3000, 2000), (4000, 3000))
-PHOTOS = 24
-ROUNDS = 3
-
-
-def main() -> None:
-    loop, daemon = [], []
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder)
-            (root / "inbox").mkdir()
-            _fill(root / "inbox")
-            loop.append(_loop(root))
-            daemon.append(_once(root))
-    slow, fast = statistics.median(loop), statistics.median(daemon)
-    print(f"{PHOTOS} JPEGs of 0.3 to 12 MP, one 3 % hole each, medians of {ROUNDS}:")
-    print(f"  plain loop    {slow:6.2f} s  {60 * PHOTOS / slow:6.0f} photos/min")
-    print(f"  retouchd once {fast:6.2f} s  {60 * PHOTOS / fast:6.0f} photos/min (with start-up)")
-    print(f"  ratio {slow / fast:.2f}")
+WARM = 8
+"""Photos before the first round: they start the hands and set torch up for every size."""
 
 
-def _fill(inbox: Path) -> None:
-    for number in range(PHOTOS):
-        width, height = SIZES[number % len(SIZES)]
-        small = (height // 8, width // 8, 3)
-        noise = np.random.default_rng(number).integers(0, 256, small, np.uint8)
-        photo = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-        mask = np.zeros((height, width), np.uint8)
-        side = int((0.03 * width * height) ** 0.5)
-        top, left = height // 3, width // 3
-        mask[top : top + side, left : left + side] = 255
-        cv2.imwrite(str(inbox / f"p{number:03}.jpg"), photo)
-        cv2.imwrite(str(inbox / f"p{number:03}_mask.png"), mask)
+def main(arguments: Sequence[str] = ()) -> None:
+    wish = _parsed(arguments)
+    photos.need_samples()
+    with tempfile.TemporaryDirectory() as folder:
+        _measure(wish, Path(folder))
 
 
-def _loop(root: Path) -> float:
-    out = root / "loop"
-    out.mkdir()
-    began = time.perf_counter()
-    for photo in sorted((root / "inbox").glob("*.jpg")):
-        picture = cv2.imread(str(photo))
-        mask = cv2.imread(str(photo.with_name(f"{photo.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (21, 21)))
-        repaired = cv2.inpaint(picture, mask, 3, cv2.INPAINT_NS)
-        cv2.imwrite(str(out / photo.name), repaired)
-    return time.perf_counter() - began
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput")
+    parser.add_argument("--photos", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", help="weights; without: random ones in big-lama's shape")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--set", action="append", default=[], help="for the daemon, as in `run`")
+    return parser.parse_args(arguments)
 
 
-def _once(root: Path) -> float:
-    command = [sys.executable, "-m", "retouchd", "once", "--root", str(root)]
-    began = time.perf_counter()
-    subprocess.run([*command, "--set", "scan.settle=100ms", "--set", "log.level=error"], check=True)
-    return time.perf_counter() - began
+def _measure(wish: argparse.Namespace, folder: Path) -> None:
+    model = wish.model or str(write_random_lama(folder / "lama.safetensors"))
+    photos.fill(folder / "photos", wish.photos)
+    photos.fill(folder / "warm", min(WARM, wish.photos))
+    photos.fill(folder / "dry" / "inbox", wish.photos)
+    requests = recorded(folder / "dry", model, tuple(wish.set))
+    with closing(Bare(model, wish.device, folder, requests)) as bare:
+        sets = (f"device.use={wish.device}", f"lanes.*.precision={bare.precision}", *wish.set)
+        pixels = sum(request.mask.size for request in requests) / 1e6
+        print(f"{wish.photos} photos, {len(requests)} regions of {pixels:.1f} megapixels together,")
+        print(f"on {bare.device} in {bare.precision}", flush=True)
+        bare.seconds()
+        with closing(Daemon(folder / "root", model, sets)) as daemon:
+            daemon.work(folder / "warm")
+            found = []
+            for number in range(wish.rounds):
+                alone, worked = bare.seconds(), daemon.work(folder / "photos")
+                found.append((alone, worked))
+                print(f"\nround {number + 1}: ", end="")
+                _report(alone, worked)
+    ratios = [alone / worked.wall for alone, worked in found]
+    print(f"\nbare / daemon, median of {wish.rounds} rounds: {statistics.median(ratios):.3f}")
+
+
+def _report(alone: float, worked: Round) -> None:
+    """Where the daemon's time goes, and what else was busy meanwhile."""
+    wall, device, count = worked.wall, worked.total("device"), len(worked.courses)
+    way_in = min(c.claimed + c.seconds("decode") for c in worked.courses)
+    way_in -= min(c.claimed for c in worked.courses)
+    ends = (c.published - c.seconds("publish") - c.seconds("encode") for c in worked.courses)
+    way_out = worked.published - max(ends)
+    print(
+        f"bare {alone:.1f} s / daemon {wall:.1f} s = {alone / wall:.3f}"
+        f" ({60 * count / wall:.1f} photos a minute)"
+    )
+    print(
+        f"  the daemon's {wall:.1f} s: device busy {device:.1f} ({device - alone:+.1f} against bare"
+        f"), idle before the first region {way_in:.1f}, after the last {way_out:.1f},"
+        f" between {wall - device - way_in - way_out:.1f}"
+    )
+    stages = {
+        "claimed, then decoded": worked.total("decode"),
+        "waiting for the device": worked.total("model") - device,
+        "on it": device,
+        "encoded, checked, written": worked.total("encode"),
+        "published": worked.total("publish"),
+        "filed": sum(c.done - c.published for c in worked.courses),
+    }
+    print("  a photo, in seconds: ", end="")
+    print(", ".join(f"{name} {total / count:.2f}" for name, total in stages.items()))
+    _report_cpu(worked)
+
+
+def _report_cpu(worked: Round) -> None:
+    count, cores, cpu = len(worked.courses), os.cpu_count() or 1, worked.cpu
+    there = max(c.done for c in worked.courses) - worked.dropped
+    print(
+        f"  processor seconds a photo: main {cpu.main / count:.2f}, hands {cpu.hands / count:.2f};"
+        f" of {cores} cores, main had {cpu.main / cores / there:.0%}"
+        f" and hands {cpu.hands / cores / there:.0%}"
+    )
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

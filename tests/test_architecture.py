@@ -22,7 +22,8 @@ SOURCES = {
 OWNERS = {
     "torch": {
         *("nets/", "weights.py", "archives.py", "checkpoints.py", "torchscript.py"),
-        *("inpaint.py", "lama_painter.py", "device.py"),
+        *("lama_names.py", "tensorfile.py", "inpaint.py", "lama_painter.py", "device.py"),
+        *("runner.py", "staging.py", "cuda_runner.py", "cuda_graphs.py"),
     },
     "safetensors": {"weights.py"},
     "watchdog": {"watch.py"},
@@ -46,9 +47,12 @@ OWNERS = {
 
 PURE = [
     "blend",
+    "box",
     "clusters",
     "components",
+    "drift",
     "explaining",
+    "grain",
     "identity",
     "ignoring",
     "job",
@@ -57,11 +61,13 @@ PURE = [
     "naming",
     "pairing",
     "presence",
+    "pyramid",
     "reconcile",
     "regions",
     "retention",
     "retry",
     "settling",
+    "tiles",
 ]
 OUTSIDE = {
     *[
@@ -104,6 +110,7 @@ FORBIDDEN = [
     ("files.py", "ledger hands config engine tasks"),
     ("ledger/", "files hands config engine tasks intake pipeline lanes roots"),
     ("worker.py", "ledger intake pipeline lanes attempt filing"),
+    ("solving.py", "ledger intake pipeline hands tasks files config"),
     ("hands.py", "ledger engine tasks files"),
     ("config/", "ledger engine files hands tasks lanes"),
     ("status.py", "hands engine local_engine weights pipeline intake service"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from retouchd.blackbox import DEVICE, Verdict
+
+ABORTED = "Fatal Python error: Aborted"
 RUN = """
 import os, signal, sys
 from pathlib import Path
@@ -33,6 +37,74 @@ def run(folder: Path, end: str) -> str:
     expected = {"close": 0, "exit": 0}.get(end, -getattr(signal, end, 0))
     assert done.returncode == expected, done.stderr
     return done.stdout.strip()
+
+
+ABORT = """
+import ctypes, os, signal, sys, threading
+from pathlib import Path
+from retouchd.blackbox import BlackBox
+libc = ctypes.CDLL(None)
+box = BlackBox(Path(sys.argv[1]))
+who, stuck = sys.argv[2], sys.argv[3:]
+noted = threading.Event()
+def device():
+    box.on_device((7,))
+    noted.set()
+    if who == "device": libc.abort()
+    if who == "native":
+        thread = ctypes.c_ulong()
+        libc.pthread_create(ctypes.byref(thread), None, libc.abort, None)
+    threading.Event().wait()
+threading.Thread(target=device, daemon=True).start()
+noted.wait()
+box.stuck(["the device", "all"])
+box.stuck(stuck)
+if who == "systemd": os.kill(os.getpid(), signal.SIGABRT)
+threading.Event().wait()
+"""
+
+
+def aborted(folder: Path, who: str, *stuck: str) -> Verdict:
+    """What is thought of a run that was aborted while job 7 was on the device."""
+    arguments = [sys.executable, "-c", ABORT, str(folder), who, *stuck]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=9, check=False)
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    # In a process of its own, like every other: only its answer is wanted here.
+    code = (
+        "import sys; from pathlib import Path; from retouchd.blackbox import BlackBox\n"
+        "v = BlackBox(Path(sys.argv[1])).verdict\n"
+        "print(repr((sorted(v.jobs), v.evidence, v.ended, v.excused)))"
+    )
+    asked = [sys.executable, "-c", code, str(folder)]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=9, check=True)
+    jobs, evidence, ended, excused = ast.literal_eval(told.stdout)
+    return Verdict(frozenset(jobs), evidence, ended, excused)
+
+
+@pytest.mark.parametrize("thread", ["device", "native"])
+def test_an_abort_by_the_devices_own_threads_is_evidence(tmp_path: Path, thread: str) -> None:
+    """As torch does when it meets what it holds impossible."""
+    found = aborted(tmp_path, thread)
+    assert found == Verdict(frozenset({7}), ABORTED, ABORTED)
+
+
+def test_an_abort_from_outside_is_no_evidence(tmp_path: Path) -> None:
+    """Who sent it and why is not known, so it still counts as an interruption."""
+    assert aborted(tmp_path, "systemd") == Verdict(frozenset({7}), None, ABORTED)
+
+
+def test_the_watchdogs_abort_for_a_stuck_intake_counts_against_no_job(tmp_path: Path) -> None:
+    found = aborted(tmp_path, "systemd", "the intake of lane web")
+    ended = "the intake of lane web made no progress for too long"
+    assert found == Verdict(frozenset({7}), None, ended, excused=True)
+
+
+def test_the_watchdogs_abort_for_a_stuck_device_counts_against_what_is_on_it(
+    tmp_path: Path,
+) -> None:
+    found = aborted(tmp_path, "systemd", DEVICE, "the intake of lane web")
+    assert found.evidence == f"{DEVICE}, the intake of lane web made no progress for too long"
+    assert not found.excused
 
 
 @pytest.mark.parametrize("fault", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE"])

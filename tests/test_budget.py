@@ -57,3 +57,57 @@ def test_a_failure_gives_its_bytes_back() -> None:
             continue
     with budget.spend(100):
         pass
+
+
+def test_a_job_that_needs_more_waits_until_it_is_free() -> None:
+    budget = ByteBudget(100)
+    order: list[str] = []
+    inside, go_on = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with budget.spend(40), budget.raised(30):
+            inside.set()
+            assert go_on.wait(5)
+            order.append("first")
+
+    def second() -> None:
+        with budget.spend(20), budget.raised(30):
+            order.append("second")
+
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    threads[0].start()
+    assert inside.wait(5)
+    threads[1].start()
+    threads[1].join(0.1)
+    assert order == []
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert order == ["first", "second"]
+
+
+def test_jobs_that_all_need_more_than_is_left_get_on_one_by_one() -> None:
+    """Each holds what the others wait for."""
+    budget, at_once, most = ByteBudget(100), [0], [0]
+    everyone, lock = threading.Barrier(4), threading.Lock()
+
+    def job() -> None:
+        with budget.spend(25):
+            everyone.wait(5)
+            with budget.raised(60):
+                with lock:
+                    at_once[0] += 1
+                    most[0] = max(most[0], at_once[0])
+                time.sleep(0.01)
+                with lock:
+                    at_once[0] -= 1
+
+    threads = [threading.Thread(target=job) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads)
+    assert most == [1]
+    with budget.spend(100):
+        pass

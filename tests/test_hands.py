@@ -18,6 +18,7 @@ import pytest
 
 from retouchd.errors import (
     HandDied,
+    IoTrouble,
     NotAnImage,
     OutOfMemory,
     RetouchdError,
@@ -158,6 +159,37 @@ def test_a_hand_that_died_while_idle_is_not_blamed_on_the_next_file(
     wait_until(lambda: hands._all[0].process.poll() is not None)
     hands.call(scan(root.ref))
     assert victim not in hands.pids()
+
+
+def test_the_time_that_a_hand_takes_to_start_is_not_its_first_tasks(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """On a busy machine it can be longer than a share's deadline; else each new hand would be
+    killed before it could begin, for ever."""
+    hands, root = pool(), make_root()
+    thread, heard = in_background(hands, scan(root.ref, within=1.5))
+    wait_until(lambda: len(hands.pids()) == 1)
+    [slow] = hands.pids()
+    os.kill(slow, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(slow, signal.SIGCONT)
+    thread.join()
+    assert isinstance(heard[0], tuple), heard[0]
+    assert hands.pids() == [slow]
+
+
+def test_a_hand_that_dies_while_it_starts_is_not_blamed_on_its_first_file(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """Else a broken installation would set every photo aside."""
+    hands, root = pool(), make_root()
+    thread, heard = in_background(hands, scan(root.ref))
+    wait_until(lambda: len(hands.pids()) == 1)
+    os.kill(hands.pids()[0], signal.SIGKILL)
+    thread.join()
+    assert isinstance(heard[0], IoTrouble)
+    assert "did not start (SIGKILL" in heard[0].message
+    hands.call(scan(root.ref))
 
 
 def test_lanes_that_hang_leave_a_hand_to_the_lane_that_does_not(

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from retouchd.inpaint import inpaint, network_input
 from retouchd.manifest import resolve
+from retouchd.nets.fused_lama import FusedLama
 from retouchd.nets.lama import Lama
+from retouchd.staging import stage, staging_shape, unstage
 from retouchd.weights import load_lama
 
 CPU = torch.device("cpu")
@@ -98,6 +100,46 @@ def test_sixteen_bits_are_read_over_their_full_range(lama: Lama) -> None:
     (sixteen,) = inpaint(lama, [(image.astype(np.uint16) * 257, mask)], CPU)
 
     assert np.abs(eight - sixteen).max() < 1e-5
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("batch", "height", "width"),
+    [(1, 64, 64), (3, 61, 83), (2, 250, 131), (2, 509, 300), (1, 1021, 777)],
+)
+def test_fast_regions_of_any_size_equal_the_literal_network_s(
+    make_lama: Callable[..., Path], batch: int, height: int, width: int
+) -> None:
+    """Sides that are no multiples of 8, and several at once."""
+    torch.set_num_threads(1)
+    path = make_lama(ngf=8, blocks=2)
+    literal = load_lama(resolve(str(path), path.parent))
+    regions = [_region(height, width, seed) for seed in range(batch)]
+
+    painted = inpaint(FusedLama(literal), regions, CPU)
+
+    for one, region in zip(painted, regions, strict=True):
+        (expected,) = inpaint(literal, [region], CPU)
+        assert expected.std() > 0.01, "a constant would prove nothing"
+        assert np.abs(one - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (16, 24), (33, 50)])
+def test_what_a_gpu_is_sent_means_the_same_there(kind: type, size: tuple[int, int]) -> None:
+    """Bit for bit: integers with the mask as a fourth channel, unpacked on the device."""
+    regions = [_region(*size, seed) for seed in range(2)]
+    if kind is np.uint16:
+        regions = [(image.astype(np.uint16) * 251, mask) for image, mask in regions]
+    for _, mask in regions:
+        mask.flat[:3] = (1, 127, 128)[: mask.size]
+    staged = np.empty(staging_shape(regions, 3), kind)
+
+    stage(regions, staged)
+    raw = torch.from_numpy(staged if kind is np.uint8 else staged.view(np.int16))
+
+    for one, region in zip(unstage(raw).numpy(), regions, strict=True):
+        np.testing.assert_array_equal(one, network_input(*region))
 
 
 @pytest.mark.parametrize("reference", ["ref_64x64.npz", "ref_203x325.npz"])

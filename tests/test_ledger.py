@@ -273,6 +273,17 @@ def test_published_jobs_and_quarantined_ones_without_a_text_are_to_be_filed(
     assert due(ledger, "to_file") is None
 
 
+def test_what_jobs_go_on_from_is_kept_until_they_have(ledger: Ledger) -> None:
+    """Half-written outputs, and half-written copies of originals whatever their job's state is."""
+    jobs = {state: add(ledger, f"{state}.png", state) for state in State}
+    going = [jobs[State.RUNNING], jobs[State.PUBLISHED]]
+    assert [job.id for job in ledger.under_way()] == sorted(going)
+    aside = ledger.job(jobs[State.QUARANTINED])
+    assert aside is not None
+    ledger.intend_move(aside.drops[0].id, Place.FAILED, "2026/p.png")
+    assert [job.id for job in ledger.under_way()] == sorted([*going, aside.id])
+
+
 def test_the_earliest_retry_is_known(ledger: Ledger) -> None:
     assert ledger.next_due_at(["a"], ["a"], 0.0) is None
     add(ledger, state=State.FAILED, next_attempt_at=50.0)
@@ -324,6 +335,8 @@ def test_a_shared_mask_keeps_no_finished_job_alive(ledger: Ledger) -> None:
         "interrupted",
         "to_file",
         "next_due_at",
+        "under_way",
+        "keeper",
     ],
 )
 def test_what_is_asked_at_every_scan_reads_no_whole_table(ledger: Ledger, statement: str) -> None:
@@ -339,7 +352,7 @@ def test_what_is_asked_at_every_scan_reads_no_whole_table(ledger: Ledger, statem
             " SELECT id, 'image', x'61', 'archive', x'61' FROM jobs"
         )
     values = {"lane": "a", "since": 1.0, "now": 1.0, "longest": 1.0, "lanes": "[]", "busy": "[]"}
-    values |= {"working": "[]"}
+    values |= {"working": "[]", "role": "archive", "path": b"a"}
     plan = ledger._db.execute(
         "EXPLAIN QUERY PLAN " + ledger._statements.named[statement], values
     ).fetchall()
@@ -404,6 +417,15 @@ def test_retention_gets_the_files_of_finished_jobs_only(ledger: Ledger) -> None:
         completed_at=5.0,
     )
     assert [(file.role, file.path) for file in ledger.kept("a")] == [("archive", "2026/p.png")]
+
+
+def test_a_kept_file_is_known_by_its_place(ledger: Ledger) -> None:
+    job = add(ledger, state=State.DONE)
+    file = keep(ledger, job)
+    assert ledger.keeper("a", "archive", "2026/p.png") == job
+    assert ledger.keeper("a", "failed", "2026/p.png") is None
+    assert ledger.keeper("b", "archive", "2026/p.png") is None
+    assert ledger.kept_still([file.id, file.id + 1]) == [file]
 
 
 def test_an_original_that_was_pruned_is_gone(ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from retouchd.errors import ModelUnusable, StartError
 from retouchd.manifest import available, builtin_entries, entries, resolve, sha256_of, verify
+from retouchd.regions import DEFAULTS
 from retouchd.resources import resource
 
 _CONTENT = b"not really weights"
@@ -119,6 +120,8 @@ def test_a_missing_file_fails_verification(folder: Path) -> None:
         ("x: {architecture: lama, url: 'https://x', md5: 12}", "models.x.md5"),
         ("x: {architecture: magic}", "models.x.architecture"),
         ("x: {architecture: flat, licens: MIT}", "models.x.licens"),
+        ("x: {architecture: flat, largest: 100}", "models.x.largest"),
+        ("x: {architecture: flat, largest: 2048}", "models.x.largest"),
         ("x: [", "not valid YAML"),
     ],
 )
@@ -135,6 +138,14 @@ def test_an_empty_manifest_adds_nothing(folder: Path) -> None:
     (folder / "manifest.yaml").write_text("")
 
     assert set(available(folder)) == {"classical", "flat"}
+
+
+def test_a_model_for_small_crops_says_so_and_others_get_the_largest(folder: Path) -> None:
+    weights = f"architecture: lama, file: own.safetensors, sha256: {_DIGEST}"
+    _write(folder, f"own: {{{weights}, largest: 512}}")
+
+    assert resolve("own", folder).largest == 512
+    assert resolve("classical", folder).largest == DEFAULTS.largest
 
 
 def test_an_upper_case_sha256_is_the_same(folder: Path) -> None:

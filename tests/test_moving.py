@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -41,6 +42,11 @@ class Place:
     @property
     def there(self) -> Path:
         return Path(self.target.ref.path, DST)
+
+    def put_an_equal_file(self) -> None:
+        """A file of somebody else under the same name, with the same bytes and the same time."""
+        self.there.parent.mkdir()
+        shutil.copy2(self.here, self.there)
 
     def leftovers(self) -> list[str]:
         return [name for name in os.listdir(self.target.ref.path) if name.endswith(".tmp")]
@@ -88,6 +94,17 @@ def test_a_name_that_another_file_has_is_taken(place: Place) -> None:
     assert place.here.exists()
     assert place.leftovers() == []
     assert place.move("2026-11-21/photo (1).png") is Outcome.MOVED
+
+
+def test_an_equal_file_of_somebody_else_is_another_file(place: Place) -> None:
+    """The same photo dropped twice, or a person's own copy: bytes and times prove nothing."""
+    place.put_an_equal_file()
+    assert place.move() is Outcome.TAKEN
+    assert place.here.exists()
+    assert place.there.exists()
+    assert place.move("2026-11-21/photo (1).png") is Outcome.MOVED
+    assert sorted(os.listdir(place.there.parent)) == ["photo (1).png", "photo.png"]
+    assert place.leftovers() == []
 
 
 def test_a_file_that_was_taken_away_is_gone(place: Place) -> None:
@@ -142,43 +159,63 @@ STEPS: list[tuple[object, str]] = [
 ]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.fixture(params=["before", "after"])
+def cut_move(
+    request: pytest.FixtureRequest, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[object, str, int], None]:
+    """Begins a move and dies before or after the so many-th call of a function."""
+
+    def begin(module: object, name: str, number: int) -> None:
+        real, calls = getattr(module, name), 0
+
+        def cut(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == number and request.param == "before":
+                raise Cut
+            result = real(*arguments, **options)
+            if calls == number:
+                raise Cut
+            return result
+
+        with monkeypatch.context() as patched, contextlib.suppress(Cut):
+            patched.setattr(module, name, cut)
+            place.move()
+
+    return begin
+
+
 @pytest.mark.parametrize(("module", "name"), STEPS)
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", range(1, 7))
 def test_a_move_cut_off_anywhere_is_completed_by_repeating_it(
-    place: Place,
-    monkeypatch: pytest.MonkeyPatch,
-    module: object,
-    name: str,
-    when: str,
-    number: int,
+    place: Place, cut_move: Callable[..., None], module: object, name: str, number: int
 ) -> None:
     """The photo exists whole at every moment, and in the end exactly once."""
-    real, calls = getattr(module, name), 0
-
-    def cut(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == number and when == "before":
-            raise Cut
-        result = real(*arguments, **options)
-        if calls == number:
-            raise Cut
-        return result
-
-    with monkeypatch.context() as patched:
-        patched.setattr(module, name, cut)
-        try:
-            place.move()
-        except Cut:
-            whole = [p for p in (place.here, place.there) if p.exists()]
-            assert all(p.read_bytes() == b"pixels" * 1000 for p in whole)
-            assert whole
+    cut_move(module, name, number)
+    whole = [p for p in (place.here, place.there) if p.exists()]
+    assert all(p.read_bytes() == b"pixels" * 1000 for p in whole)
+    assert whole
     assert place.move() is Outcome.MOVED
     assert place.there.read_bytes() == b"pixels" * 1000
     assert not place.here.exists()
     assert sorted(os.listdir(place.target.ref.path)) == [MARKER, "2026-11-21"]
     assert os.listdir(place.there.parent) == ["photo.png"]
+
+
+@pytest.mark.parametrize(("module", "name"), STEPS)
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_move_cut_off_anywhere_never_takes_an_equal_file_for_its_own(
+    place: Place, cut_move: Callable[..., None], module: object, name: str, number: int
+) -> None:
+    place.put_an_equal_file()
+    theirs = place.there.stat()
+    cut_move(module, name, number)
+    assert place.move() is Outcome.TAKEN
+    assert place.move("2026-11-21/photo (1).png") is Outcome.MOVED
+    assert not place.here.exists()
+    assert place.there.stat().st_ino == theirs.st_ino
+    assert sorted(os.listdir(place.there.parent)) == ["photo (1).png", "photo.png"]
+    assert place.leftovers() == []
 
 
 # Only across file systems.
@@ -198,16 +235,33 @@ def test_a_torn_copy_of_a_crash_is_replaced(far: Place) -> None:
     assert far.leftovers() == []
 
 
-def test_a_file_system_with_coarse_times_is_no_other_file(far: Place) -> None:
+def test_a_file_system_with_coarse_times_is_no_other_file(
+    far: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """FAT cuts the copy's time to 2 s; the copy must still be known again."""
-    far.there.parent.mkdir()
-    far.there.write_bytes(b"pixels" * 1000)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "delete", lambda *a: False)
+        far.move()
     coarse = far.stat.mtime_ns // 2_000_000_000 * 2_000_000_000
     os.utime(far.there, ns=(coarse, coarse))
     assert far.move() is Outcome.MOVED
     assert not far.here.exists()
     assert far.move() is Outcome.MOVED
     assert os.listdir(far.there.parent) == ["photo.png"]
+
+
+def test_a_copy_that_a_person_edited_meanwhile_is_theirs(
+    far: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source stays until its bytes are safe under another name."""
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "delete", lambda *a: False)
+        far.move()
+    far.there.write_bytes(b"retouched by hand")
+    assert far.move() is Outcome.TAKEN
+    assert far.move("2026-11-21/photo (1).png") is Outcome.MOVED
+    assert far.there.read_bytes() == b"retouched by hand"
+    assert far.there.with_name("photo (1).png").read_bytes() == b"pixels" * 1000
 
 
 def test_a_copy_is_not_made_twice_when_only_the_source_could_not_be_removed(

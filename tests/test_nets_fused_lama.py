@@ -68,6 +68,29 @@ def test_in_float32_it_equals_the_literal_network(
     assert _largest(FusedLama(lama, method)(x), literal) < 1e-4
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("batch", "height", "width"), [(1, 1024, 1024), (2, 512, 768), (4, 512, 512)]
+)
+def test_at_the_sizes_of_photos_it_equals_the_literal_network_too(
+    lama: Lama, batch: int, height: int, width: int
+) -> None:
+    x = _input(batch, height, width)
+
+    assert _largest(FusedLama(lama)(x), lama(x)) < 1e-4
+
+
+def test_it_can_use_the_literal_network_up_while_it_is_built() -> None:
+    x = _input(2, 64, 72)
+    literal, shared = _lama(), _lama()
+    expected = literal(x)
+
+    fused = FusedLama(shared, spend=True)
+
+    assert _largest(fused(x), expected) < 1e-4
+    assert not [name for name, _ in shared.named_parameters() if name.startswith("blocks")]
+
+
 @pytest.mark.parametrize(
     "shape",
     [

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retouchd.config import Lane, parse
 from retouchd.errors import RootLost
-from retouchd.hands import Hands
+from retouchd.hands import Call, Hands
 from retouchd.job import FileStat, Place, Role, State
 from retouchd.lanes import ROLES
 from retouchd.ledger import Ledger, NewDrop, RootRow
@@ -188,6 +189,41 @@ def test_a_job_that_is_tried_again_meanwhile_keeps_its_files(house: House) -> No
         db.execute("UPDATE jobs SET state = 'ready'")
     assert house.pruning.carry_out(house.lane(), decision, NOW).deleted == 0
     assert file.exists()
+
+
+def test_a_slow_share_is_pruned_in_small_steps(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is recorded, so that none has to be done again."""
+    for number in range(4):
+        house.keep("outputs", f"d/{number}.png", 100 - number)
+    left = []
+
+    def slowly(call: Call) -> Any:
+        left.append(len(house.ledger.kept("a")))
+        return Hands.call(hands, replace(call, arguments={**call.arguments, "seconds": 0}))
+
+    monkeypatch.setattr(hands, "call", slowly)
+    pruned = house.pruning.prune(house.lane(), NOW)
+    assert (pruned.deleted, pruned.freed, left) == (4, 40, [4, 3, 2, 1])
+    assert os.listdir(house.folder / "outbox") == [MARKER]
+
+
+def test_what_goes_first_is_what_can_be_had_again(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should it be cut off, or the disk be full enough again."""
+    for role in ROOTS:
+        house.keep(role, "d/photo.png", 100)
+    order = []
+
+    def noted(call: Call) -> Any:
+        order.append(call.arguments["root"]["role"])
+        return Hands.call(hands, call)
+
+    monkeypatch.setattr(hands, "call", noted)
+    house.pruning.prune(house.lane(), NOW)
+    assert order == ["archive", "failed", "outbox"]
 
 
 def test_an_archived_original_that_was_pruned_is_gone_for_its_job(house: House) -> None:

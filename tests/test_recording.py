@@ -92,6 +92,52 @@ def test_a_file_that_settled_in_another_version_is_recorded_so(
     assert (image.stat, image.decoded) == (FileStat(11, 3, 9), 200)
 
 
+def failed(ledger: Ledger) -> None:
+    """Job 1 went wrong again and again, and rests until its next try."""
+    ledger.change(1, State.RUNNING, now=NOW)
+    ledger.change(
+        1, State.FAILED, now=NOW, attempts=4, crashes=1, interrupted=2, error="x", remedy="y"
+    )
+
+
+def counts(ledger: Ledger) -> tuple[int, int, int, str | None]:
+    job = the(ledger)
+    return job.attempts, job.crashes, job.interrupted, job.error
+
+
+def test_a_failed_file_that_a_person_replaced_is_new_work(
+    ledger: Ledger, presence: Presence
+) -> None:
+    """What befell the old file is not held against the new one."""
+    apply(ledger, presence, Assign(None, State.READY, "mask", (PHOTO, MASK)))
+    failed(ledger)
+    presence.forget("p_mask.png")
+    apply(ledger, presence, Assign(1, State.WAITING, "mask", (PHOTO, MASK), "its files changed"))
+    assert counts(ledger) == (4, 1, 2, "x")
+    presence.trust("p_mask.png", FileStat(11, 3, 9), 200)
+    apply(ledger, presence, Assign(1, State.READY, "mask", (PHOTO, MASK)))
+    assert the(ledger).state is State.READY
+    assert counts(ledger) == (0, 0, 0, None)
+
+
+def test_another_mask_under_another_name_is_new_work(ledger: Ledger, presence: Presence) -> None:
+    apply(ledger, presence, Assign(None, State.READY, "mask", (PHOTO, MASK)))
+    failed(ledger)
+    presence.trust("p.mask.png", MASK_STAT, 50)
+    other = (Role.MASK, "p.mask.png")
+    apply(ledger, presence, Assign(1, State.READY, "mask", (PHOTO, other)))
+    assert counts(ledger) == (0, 0, 0, None)
+
+
+def test_a_file_that_was_only_touched_is_the_same_work(ledger: Ledger, presence: Presence) -> None:
+    """Else a photo that kills its process could be made to go on for ever by whoever opens it."""
+    apply(ledger, presence, Assign(None, State.READY, "mask", (PHOTO, MASK)))
+    failed(ledger)
+    apply(ledger, presence, Assign(1, State.WAITING, "mask", (PHOTO, MASK), "its files changed"))
+    apply(ledger, presence, Assign(1, State.READY, "mask", (PHOTO, MASK)))
+    assert counts(ledger) == (4, 1, 2, "x")
+
+
 def test_files_that_were_taken_away_are_gone(ledger: Ledger, presence: Presence) -> None:
     apply(ledger, presence, Assign(None, State.WAITING, "mask", (PHOTO,)))
     apply(ledger, presence, Cancel(1, "its files were taken out of the inbox"))

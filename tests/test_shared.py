@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from retouchd.errors import Unexpected
-from retouchd.shared import SharedArray, allocate, attach, from_wire, put, put_all
+from retouchd.shared import SharedArray, allocate, attach, from_wire, handing_over, put
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
@@ -54,6 +52,15 @@ def test_arrays_that_are_not_contiguous_are_copied_right() -> None:
     shared.close()
 
 
+def test_rows_of_zeros_that_are_left_out_take_no_memory() -> None:
+    array = np.zeros((4096, 4096), np.uint8)
+    array[100:110, 7] = 255
+    shared = put(array, slice(100, 110))
+    assert os.fstat(shared.fd).st_blocks * 512 < 1 << 20
+    np.testing.assert_array_equal(attach(shared), array)
+    shared.close()
+
+
 def test_received_memory_can_no_longer_be_shrunk_by_its_giver() -> None:
     shared = put(np.zeros(8192, np.uint8))
     from_wire(shared.fd, shared.to_wire())
@@ -93,13 +100,14 @@ def test_memory_that_can_not_be_had_leaves_no_descriptor_behind() -> None:
     with pytest.raises((OSError, MemoryError)):
         allocate((1 << 60,), "uint8")
 
-    def arrays() -> Iterator[NDArray[np.uint8]]:
-        yield np.zeros(4, np.uint8)
-        yield np.zeros(4, np.uint8)
-        raise MemoryError
+    def half() -> None:
+        with handing_over() as shared:
+            shared.append(put(np.zeros(4, np.uint8)))
+            shared.append(put(np.zeros(4, np.uint8)))
+            raise MemoryError
 
     with pytest.raises(MemoryError):
-        put_all(arrays())
+        half()
     assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -255,8 +255,32 @@ def test_pruning_tells_for_each_file_whether_it_went(outbox: Root) -> None:
         {"path": "e/b.png", "stat": stat_to_wire(FileStat(9, 9, 0))},
         {"path": "gone.png", "stat": None},
     ]
-    assert do("prune", root=asdict(outbox.ref), files=wires) == {"deleted": [True, False, False]}
+    done = do("prune", root=asdict(outbox.ref), files=wires, seconds=8)
+    assert done == {"deleted": [True, False, False]}
     assert sorted(os.listdir(outbox.ref.path)) == [MARKER, "e"]
+
+
+def test_pruning_stops_in_time_but_gets_somewhere(outbox: Root) -> None:
+    """A share so slow that a batch took too long would be given up, and the batch begun anew."""
+    wires = []
+    for name in ("a/a.png", "b/b.png"):
+        written(outbox, name, b"x")
+        wires.append({"path": name, "stat": None})
+    assert do("prune", root=asdict(outbox.ref), files=wires, seconds=0) == {"deleted": [True]}
+    assert sorted(os.listdir(outbox.ref.path)) == [MARKER, "b"]
+
+
+@pytest.mark.parametrize("left", ["d/album/p.png", "d/album", "d"])
+def test_pruning_that_was_cut_off_is_completed_by_repeating_it(outbox: Root, left: str) -> None:
+    """Down to the folders, whichever of them was the last that it came to."""
+    inside(outbox, left).parent.mkdir(parents=True, exist_ok=True)
+    if left.endswith(".png"):
+        written(outbox, left, b"x")
+    else:
+        inside(outbox, left).mkdir()
+    wires = [{"path": "d/album/p.png", "stat": None}]
+    do("prune", root=asdict(outbox.ref), files=wires, seconds=8)
+    assert os.listdir(outbox.ref.path) == [MARKER]
 
 
 def test_free_space_tells_its_file_system(outbox: Root, inbox: Root) -> None:

@@ -30,7 +30,7 @@ def repaired(original: np.ndarray) -> np.ndarray:
 
 def look(encoded, composed, original, *, lossless):
     check_output(
-        encoded,
+        encoded.data,
         composed=composed,
         original=original,
         hole=HOLE,

@@ -57,6 +57,8 @@ def _strip(part: NDArray[np.uint8], base: int) -> tuple[Boxes, Counts, Labels, L
 
 
 def _touching(above: Labels, below: Labels) -> Iterator[Pairs]:
+    if not (above.any() and below.any()):
+        return
     for shift in (-1, 0, 1):
         first = above[max(-shift, 0) : len(above) - max(shift, 0)]
         second = below[max(shift, 0) : len(below) - max(-shift, 0)]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from retouchd.config import Device
 from retouchd.errors import GpuRequired
 
+_SPINS = "20000"  # a fraction of a millisecond
+
 
 @dataclass(frozen=True)
 class Place:
@@ -30,9 +32,11 @@ def choose(device: Device) -> Place:
     ``auto`` takes the first GPU that passes a small computation, else the CPU. Imports torch.
     Raises GpuRequired when a GPU is demanded, by ``require_gpu`` or by name, and none works.
     """
-    # A thread that waits for its siblings spins, unless this is said before torch is loaded. Beside
-    # busy hands on the same cores that made a forward pass fifteen times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # A thread that waits for its siblings spins for milliseconds, unless this is said before torch
+    # is loaded; beside other work on the same cores a forward pass took up to 15 times as long.
+    # Not at all (OMP_WAIT_POLICY=passive) costs a tenth and more in wake-ups.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
     import torch
 
     if device.threads != "auto":

@@ -28,11 +28,11 @@ def make_durable(root: Root, relative: str) -> None:
 
 
 def make_absence_durable(root: Root, relative: str) -> None:
-    """Make it last that a name is gone; its folder may be gone as well."""
+    """Make it last that a name is gone; its folder may be gone as well, or be something else."""
     try:
         with parent(root, relative) as (folder, _):
             sync_folder(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise from_os_error(error, root.shown(relative)) from None

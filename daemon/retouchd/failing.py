@@ -17,7 +17,7 @@ from retouchd.errors import (
     TransientError,
 )
 from retouchd.filing import Filing
-from retouchd.job import Job, Place, State
+from retouchd.job import AFRESH, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.recording import quarantine
@@ -95,13 +95,13 @@ class Failing:
                 self._back(job, State.READY, now, attempts=given_back)
                 self._pause(lane, reason, now)
             case Resettle() if all(drop.place is Place.INBOX for drop in job.drops):
-                self._back(job, State.WAITING, now, attempts=given_back)
+                self._back(job, State.WAITING, now, None, **AFRESH)
                 self._forget(job.lane, [drop.path for drop in job.drops])
             case Resettle():
                 # In quarantine nobody watches: look again after a while.
                 self._ledger.unsettle(job.id)
                 later = now + self.policy.first
-                self._back(job, State.FAILED, now, error, next_attempt_at=later)
+                self._back(job, State.FAILED, now, error, next_attempt_at=later, **AFRESH)
             case Again(at):
                 self._back(job, State.FAILED, now, error, next_attempt_at=at)
 

@@ -27,7 +27,7 @@ from retouchd.roots import Root, sync_folder
 from retouchd.walking import parent, trouble
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_CHUNK = 1 << 20
+_PART = 1 << 18
 
 
 def to_stat(found: os.stat_result) -> FileStat:
@@ -89,7 +89,12 @@ def _check(found: os.stat_result, shown: str, max_bytes: int | None) -> None:
 
 
 def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> bytes:
-    """The whole content of the version ``expected``.
+    """The whole content of the version ``expected``; raises as ``drop_parts``."""
+    return b"".join(drop_parts(root, relative, max_bytes, expected))
+
+
+def drop_parts(root: Root, relative: str, max_bytes: int, expected: FileStat) -> Iterator[bytes]:
+    """The content of the version ``expected``, part by part.
 
     Raises TooLarge, and FileBusy when the file is another version or changes while it is read.
     """
@@ -98,16 +103,18 @@ def read_drop(root: Root, relative: str, max_bytes: int, expected: FileStat) -> 
         if before != expected:
             raise FileBusy(path=shown)
         _check(os.fstat(fd), shown, max_bytes)
-        data = b"".join(_chunks(fd, before.size))
-        if len(data) != before.size or to_stat(os.fstat(fd)) != before:
+        done = 0
+        for part in _chunks(fd, before.size):
+            done += len(part)
+            yield part
+        if done != before.size or to_stat(os.fstat(fd)) != before:
             raise FileBusy(path=shown)
-    return data
 
 
 def _chunks(fd: int, size: int) -> Iterator[bytes]:
     """The content of a file that should have ``size`` bytes, and one byte more if there is one."""
     left = size + 1
-    while left > 0 and (part := os.read(fd, min(left, 16 * _CHUNK))):
+    while left > 0 and (part := os.read(fd, min(left, _PART))):
         yield part
         left -= len(part)
 
@@ -222,11 +229,14 @@ def publish(root: Root, temporary: str, final: str) -> FileStat | None:
         return to_stat(found)
 
 
-def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
-    """Delete a file, durably. With ``expected`` only if size, mtime and inode (unless it is 0)
-    still are the same.
+def delete(
+    root: Root, relative: str, expected: FileStat | None = None, *, durably: bool = True
+) -> bool:
+    """Delete a file. With ``expected`` only if size, mtime and inode (unless it is 0) still are the
+    same.
 
-    Returns whether it was deleted; False when it is not there or is another file.
+    durably: write its folder through; False for who does that once for many. Returns whether it
+    was deleted; False when it is not there or is another file.
     """
     try:
         with parent(root, relative) as (folder, name):
@@ -235,7 +245,8 @@ def delete(root: Root, relative: str, expected: FileStat | None = None) -> bool:
             if not modes.S_ISREG(found.st_mode) or (wanted and wanted != to_stat(found)):
                 return False
             os.unlink(name, dir_fd=folder)
-            sync_folder(folder)
+            if durably:
+                sync_folder(folder)
             return True
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -250,6 +261,8 @@ def remove_empty_folders(root: Root, relative: str) -> None:
         try:
             with parent(root, "/".join(folders)) as (folder, name):
                 os.rmdir(name, dir_fd=folder)
+        except FileNotFoundError:
+            pass  # By whoever was cut off before he came to the next.
         except OSError:
             return
         folders.pop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import count
 from typing import Any
 
 from retouchd.clock import Clock
@@ -63,6 +64,7 @@ class Filing:
             path,
             root=asdict(lane.root("failed")),
             files=[{"path": path, "stat": None}],
+            seconds=0,
         )
         with self._ledger.transaction():
             self._ledger.release_kept(job.lane, "failed", path)
@@ -77,9 +79,10 @@ class Filing:
     def _move(self, job: Job, drop: Drop, lane: LaneState) -> None:
         first, place = drop.next_where or drop.where, drop.next_place or Place.ARCHIVE
         source, target = lane.root(drop.place), lane.root(place)
-        number = 0
-        while True:
+        for number in count():
             where = numbered(first, number)
+            if self._ledger.keeper(job.lane, place, where) not in (None, job.id):
+                continue  # However equal that file is, it is another job's.
             if number:
                 self._ledger.intend_move(drop.id, place, where)
             answer = self._call(
@@ -95,7 +98,6 @@ class Filing:
             )
             if answer["outcome"] != Outcome.TAKEN:
                 break
-            number += 1
         self._record(job, drop, place, where, answer)
 
     def _record(

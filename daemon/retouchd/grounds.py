@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from retouchd.errors import TransientError
-from retouchd.job import State
 from retouchd.lanes import ROLES, LaneState
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
@@ -48,7 +47,7 @@ class Grounds:
 
     def _sweep(self, roots: Mapping[str, RootRef]) -> None:
         """Remove what was being written when an earlier run ended and nobody goes on with."""
-        under_way = self._ledger.jobs((State.RUNNING, State.PUBLISHED))
+        under_way = self._ledger.under_way()
         for role in ("outbox", "archive", "failed"):
             # It only takes up space; whatever is wrong, the work itself will meet it.
             with contextlib.suppress(TransientError):

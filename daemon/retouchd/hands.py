@@ -28,6 +28,9 @@ from retouchd.shared import from_wire as array_from_wire
 _STOPPING = "the service is stopping"
 _DYING = 1.0
 """Seconds in which a killed process is gone, unless it hangs in the kernel."""
+_STARTING = 60.0
+"""Seconds in which a new hand has loaded what it needs. They are not its first task's: a deadline
+that is short for a busy machine would else kill one hand after the other before it can begin."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Several hands work at once; each keeps to one core, and to little address space."""
 
@@ -55,6 +58,7 @@ class _Hand:
     process: subprocess.Popen[bytes]
     sock: socket.socket
     memory: int
+    ready: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,12 @@ class Hands:
         """Have a task done and wait for it; returns its result and its arrays (to be closed).
 
         Raises what the task raised, ShareHung after the deadline (at once while as many hands hang
-        in this lane as there are hands at all), or HandDied.
+        in this lane as there are hands at all), HandDied, or IoTrouble where no hand can start.
         """
         hand = self._take(call)
         healthy = False
         try:
+            self._await_start(hand, call)
             answer, fds = self._exchange(hand, call)
             healthy = True
         finally:
@@ -110,6 +115,22 @@ class Hands:
             # Who met it knew only a path.
             error.facts["lane"] = call.lane
             raise
+
+    def _await_start(self, hand: _Hand, call: Call) -> None:
+        """See a new hand ready; whatever keeps it from that is not the doing of its first task."""
+        if hand.ready:
+            return
+        hand.sock.settimeout(_STARTING)
+        try:
+            wire.receive(hand.sock)
+            hand.ready = True
+        except (TimeoutError, wire.Closed) as error:
+            if self._closed:
+                raise HandDied(path=call.subject, cause=_STOPPING) from None
+            hung = isinstance(error, TimeoutError)
+            why = f"not within {_STARTING:g} s" if hung else _cause_of_death(hand.process)
+            cause = f"the worker process for it did not start ({why})"
+            raise IoTrouble(path=call.subject, cause=cause) from None
 
     def _exchange(self, hand: _Hand, call: Call) -> tuple[wire.Message, list[int]]:
         message = {
@@ -175,7 +196,9 @@ class Hands:
                 [sys.executable, "-P", "-m", "retouchd.hand", *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,
+                # No signal from a terminal; but the service's own session, because the kernel may
+                # weigh sessions first (autogroup) and then a hand's niceness would mean nothing.
+                process_group=0,
                 env={**os.environ, **_ONE_THREAD},
             )
         hand = _Hand(process, ours, self._memory)

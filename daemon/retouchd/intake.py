@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,7 +129,7 @@ class Intake(threading.Thread):
 
     def _visit(self) -> tuple[float, float]:
         """One round; returns the seconds until the next is due, and the least to wait."""
-        self.beat = self._clock.monotonic()
+        self.beat, began = self._clock.monotonic(), time.thread_time()
         pause = self._lane.pause
         if pause and (left := pause.left(self._clock.now())):
             return left, left
@@ -145,8 +146,9 @@ class Intake(threading.Thread):
             self._trouble("warning", str(error))
         else:
             wait = max(0.0, self._next_scan - self._clock.monotonic())
-            # A huge inbox is not listed again before five times the time that it took.
-            return min(wait, self._scan.remote), max(0.1, 5 * self._inbox.took)
+            # A huge inbox is not listed and compared again before five times the time that it took.
+            took = self._inbox.took + time.thread_time() - began
+            return min(wait, self._scan.remote), max(0.1, 5 * took)
         self.failures += 1
         self._next_scan = 0.0
         return _AGAIN, _AGAIN
@@ -226,14 +228,27 @@ class Intake(threading.Thread):
                 return  # Another intake may have taken over, with newer eyes.
             # Read again inside: the pipeline may have started a job meanwhile, or ended it.
             jobs = self._ledger.live(self._lane.name)
+            fresh = _opened_since(before, jobs)
             mine = set(owners(jobs, OPEN).items())
-            busy = {*owners(jobs, UNDER_WAY), *dict(set(owners(before, OPEN).items()) - mine)}
+            busy = {
+                *owners(jobs, UNDER_WAY),
+                *owners(fresh, OPEN),
+                *dict(set(owners(before, OPEN).items()) - mine),
+            }
             free = [v for v in verdicts if not busy.intersection(v.members)]
+            seen = [job for job in jobs if job not in fresh]
             actions = reconcile(
-                free, jobs, self._presence.bad, now, self._lane.config.pairing.orphan_after
+                free, seen, self._presence.bad, now, self._lane.config.pairing.orphan_after
             )
             changes = record(self._ledger, self._lane, actions, self._presence, now)
         for change in changes:
             self._say(**change)
         if changes:
             self._wake_pipeline()
+
+
+def _opened_since(before: list[Job], jobs: list[Job]) -> list[Job]:
+    """Jobs that went back to the queue while the inbox was listed: their files were left out of the
+    list, and would look as if they had been taken away."""
+    then = {job.id for job in before if job.state in OPEN}
+    return [job for job in jobs if job.state in OPEN and job.id not in then]

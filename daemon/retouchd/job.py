@@ -42,6 +42,10 @@ LEGAL: Mapping[State, frozenset[State]] = {
 LIVE = frozenset({State.WAITING, State.READY, State.RUNNING, State.PUBLISHED, State.FAILED})
 """States in which a job still has something to do."""
 
+AFRESH: Mapping[str, int] = {"attempts": 0, "crashes": 0, "interrupted": 0}
+"""Columns of a job that begins from the beginning: with other files it is other work, and what
+befell the old ones says nothing of the new."""
+
 RETRYABLE = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
 CANCELLABLE = frozenset({State.WAITING, State.READY, State.FAILED})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retouchd.config import Lane
-from retouchd.errors import EnvironmentTrouble
+from retouchd.errors import DiskFull, EnvironmentTrouble
 from retouchd.roots import RootRef
 
 ROLES = ("inbox", "outbox", "archive", "failed")
@@ -24,7 +24,8 @@ class Pause:
 
     path: where the trouble was met. needed: bytes that have to be free before it goes on. seen:
     whether a look at the lane's folders met the trouble, too; else only jobs did so far. hold:
-    seconds from ``since`` before which looking is of no use.
+    seconds from ``since`` before which looking is of no use. full: space is lacking, which
+    retention may find.
     """
 
     reason: str
@@ -34,6 +35,7 @@ class Pause:
     needed: int = 0
     seen: bool = False
     hold: float = 0.0
+    full: bool = False
 
     def left(self, now: float) -> float:
         """Seconds until a look is due; 0 after a jump of the clock."""
@@ -82,6 +84,7 @@ class LaneState:
                 needed=max(needed, was.needed) if was else needed,
                 seen=seen or (was is not None and was.seen),
                 hold=0.0 if seen else (was.hold if was else self._hold()),
+                full=isinstance(error, DiskFull),
             )
             return was is None
 

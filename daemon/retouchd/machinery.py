@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from retouchd.attempt import Attempt
-from retouchd.blackbox import BlackBox
+from retouchd.blackbox import BlackBox, Verdict
 from retouchd.budget import ByteBudget
 from retouchd.clock import Clock
-from retouchd.config import Config
+from retouchd.config import Config, RetryPolicy
 from retouchd.engine import Engine
 from retouchd.errors import ConfigInvalid, LedgerUnusable
 from retouchd.failing import Failing
 from retouchd.filing import Filing
 from retouchd.hands import Hands
-from retouchd.job import State
+from retouchd.job import Job, State
 from retouchd.lanes import Lanes
 from retouchd.ledger import Ledger
 from retouchd.mounts import mount_of, read_mounts
 from retouchd.pipeline import Pipeline
 from retouchd.pruning import Pruning
-from retouchd.recording import quarantine
+from retouchd.recording import STOPPED, begin_again, quarantine
 from retouchd.regions import DEFAULTS
 from retouchd.retry import after_restart
 from retouchd.worker import Model, Worker
@@ -128,26 +129,29 @@ class Machinery:
         if verdict.ended:
             self._say("last run died", level="warning", cause=verdict.ended)
         for job in self.ledger.running():
-            blamed = verdict.evidence if job.id in verdict.jobs else None
+            if job.output_sha256:
+                # It only has to be published: what could kill is behind it.
+                self.ledger.note(job.id, now=now, next_attempt_at=None)
+            else:
+                self._judge(job, verdict, config.retry, now)
+
+    def _judge(self, job: Job, verdict: Verdict, policy: RetryPolicy, now: float) -> None:
+        blamed = verdict.evidence if job.id in verdict.jobs else None
+        interrupted = job.interrupted + (not verdict.excused)
+        judged = replace(job, interrupted=interrupted, crashes=job.crashes + bool(blamed))
+        step = after_restart(judged, blamed, policy)
+        with self.ledger.transaction():
             self.ledger.note(
-                job.id,
-                now=now,
-                interrupted=job.interrupted + (not verdict.excused),
-                crashes=job.crashes + bool(blamed),
-                next_attempt_at=None,
+                job.id, now=now, interrupted=judged.interrupted, crashes=judged.crashes
             )
-            current = self.ledger.job(job.id)
-            step = after_restart(current, blamed, config.retry) if current else None
-            if step and not job.output_sha256:
+            if step:
                 quarantine(self.ledger, job.id, step.reason, now)
-                self.count_and_say(
-                    State.QUARANTINED,
-                    level="warning",
-                    job=job.id,
-                    lane=job.lane,
-                    file=job.name,
-                    why=step.reason.message,
-                )
+            else:
+                # At once: a run that ends before it comes to the job is not held against it.
+                begin_again(self.ledger, job, now)
+        state, why = (State.QUARANTINED, step.reason.message) if step else (State.READY, STOPPED)
+        level = "warning" if step else "info"
+        self.count_and_say(state, level=level, job=job.id, lane=job.lane, file=job.name, why=why)
 
     def check_reload(self, before: Config, after: Config) -> None:
         """Raise ConfigInvalid where a reload changes what only a restart can change."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _REMOTE = re.compile(
     r"^(nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|glusterfs|lustre|gpfs|beegfs|ncpfs|fuse(?!blk)\b.*"
@@ -63,15 +65,20 @@ class MountChanges:
 
     def __init__(self) -> None:
         self._poll = select.poll()
-        try:
+        self._file: BinaryIO | None = None
+        with contextlib.suppress(OSError):
             self._file = open("/proc/self/mountinfo", "rb")  # noqa: SIM115 (polled till the end)
-        except OSError:
-            return
-        self._poll.register(self._file, select.POLLPRI)
+            self._poll.register(self._file, select.POLLPRI)
 
     def seen(self) -> bool:
         """Whether something has changed since the last call; never waits."""
-        return bool(self._poll.poll(0))
+        return bool(self._file and self._poll.poll(0))
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._file:
+            self._file.close()
+            self._file = None
 
 
 def read_mounts() -> list[Mount]:

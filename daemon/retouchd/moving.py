@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from retouchd.job import FileStat
 from retouchd.naming import temporary
 from retouchd.renaming import rename_without_replacing
 from retouchd.roots import Root, sync_folder
-from retouchd.walking import parent
+from retouchd.walking import parent, trouble
 
 _COARSE_NS = 2_000_000_000
 """FAT keeps times in steps of 2 s, and a copy on it has a time that was cut."""
@@ -42,26 +43,27 @@ def move(
 ) -> Moved:
     """Move ``src`` below ``source`` to ``dst`` below ``target``, never replacing a file.
 
-    expected: the version to move; None moves whatever is there. token: names the temporary file
-    of a copy across file systems. Repeating a move that was cut off at any point completes it.
-    Raises TransientError.
+    expected: the version to move; None moves whatever is there. token: names the temporary files
+    of a copy across file systems, so it must be the same when the move is repeated, and no other
+    move's. Repeating a move that was cut off at any point completes it. Raises TransientError.
     """
     there = files.stat(source, src)
     if there is None or (
         expected is not None and (there.size, there.mtime_ns) != (expected.size, expected.mtime_ns)
     ):
         if _arrived(source, src, target, dst, expected):
+            files.delete(target, _claim(token))
             return Moved(Outcome.MOVED, files.stat(target, dst))
         return Moved(Outcome.GONE if there is None else Outcome.REPLACED)
     try:
         return _rename(source, src, target, dst, there)
     except FileExistsError:
-        return _resume_copy(source, src, target, dst)
+        return _complete(source, src, target, dst, token)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise from_os_error(error, target.shown(dst)) from None
         if files.stat(target, dst):
-            return _resume_copy(source, src, target, dst)
+            return _complete(source, src, target, dst, token)
         return _copy(source, src, target, dst, there, token)
 
 
@@ -96,14 +98,42 @@ def _copied(one: FileStat, other: FileStat) -> bool:
     return one.size == other.size and abs(one.mtime_ns - other.mtime_ns) < _COARSE_NS
 
 
-def _resume_copy(source: Root, src: str, target: Root, dst: str) -> Moved:
-    """The destination exists: is it our own copy, cut off before the source was removed?"""
+def _complete(source: Root, src: str, target: Root, dst: str, token: str) -> Moved:
+    """The name is taken: by this very move, cut off before the source was removed?
+
+    Equal bytes and times prove nothing: another job's or a person's file can have them, too.
+    """
     here, there = files.stat(source, src), files.stat(target, dst)
-    if here and there and _copied(here, there) and _identical(source, src, target, dst):
-        make_durable(target, dst)
-        files.delete(source, src, here)
-        return Moved(Outcome.MOVED, there)
-    return Moved(Outcome.TAKEN)
+    if not (
+        here and there and (_linked(source, here, target, there) or _claimed(target, dst, token))
+    ):
+        return Moved(Outcome.TAKEN)
+    # The source goes only where its content is safe, whatever became of the copy meanwhile.
+    if not (_copied(here, there) and _identical(source, src, target, dst)):
+        return Moved(Outcome.TAKEN)
+    make_durable(target, dst)
+    files.delete(source, src, here)
+    files.delete(target, _claim(token))
+    return Moved(Outcome.MOVED, there)
+
+
+def _linked(source: Root, here: FileStat, target: Root, there: FileStat) -> bool:
+    """Whether both are one file: a hard link that stood in for a rename."""
+    one_disk = os.fstat(source.fd).st_dev == os.fstat(target.fd).st_dev
+    return one_disk and here.inode == there.inode
+
+
+def _claim(token: str) -> str:
+    """The note beside a finished copy that says which name it is about to get.
+
+    A note without its copy means that the copy has got that name.
+    """
+    return temporary(f"{token}_to")
+
+
+def _claimed(target: Root, dst: str, token: str) -> bool:
+    noted = files.sha256(target, _claim(token)) == hashlib.sha256(os.fsencode(dst)).hexdigest()
+    return noted and files.stat(target, temporary(token)) is None
 
 
 def _identical(source: Root, src: str, target: Root, dst: str) -> bool:
@@ -112,12 +142,19 @@ def _identical(source: Root, src: str, target: Root, dst: str) -> bool:
 
 
 def _copy(source: Root, src: str, target: Root, dst: str, there: FileStat, token: str) -> Moved:
-    hidden = temporary(token)
+    hidden, claim = temporary(token), _claim(token)
+    # Before the copy that it speaks of.
+    files.delete(target, claim)
     files.copy_to_temporary(source, src, there, target, hidden)
+    files.write_temporary(target, claim, os.fsencode(dst))
+    with trouble(target, claim):
+        sync_folder(target.fd)
     stat = files.publish(target, hidden, dst)
     if stat is None:
+        files.delete(target, claim)
         files.delete(target, hidden)
-        return _resume_copy(source, src, target, dst)
+        return Moved(Outcome.TAKEN)
     # The copy was read back; the source goes only if it still is what was copied.
     files.delete(source, src, there)
+    files.delete(target, claim)
     return Moved(Outcome.MOVED, stat)

@@ -22,6 +22,7 @@ from retouchd.filing import Filing
 from retouchd.job import Job, State
 from retouchd.lanes import Lanes, LaneState
 from retouchd.ledger import Ledger
+from retouchd.recording import STOPPED, begin_again
 
 LEDGER_PAUSE = 5.0
 """Seconds without new work after the ledger could not be written."""
@@ -221,18 +222,8 @@ class Pipeline:
         if published is not None:
             self._published(published, lane)
             return
-        self._ledger.change(
-            job.id,
-            State.READY,
-            now=self._clock.now(),
-            why="the service had stopped",
-            # It was not the job that ended this attempt; if it was, ``crashes`` tells.
-            attempts=max(0, job.attempts - 1),
-            output=None,
-            output_sha256=None,
-            next_attempt_at=None,
-        )
-        self._failing.say_state(job, State.READY, why="the service had stopped")
+        begin_again(self._ledger, job, self._clock.now())
+        self._failing.say_state(job, State.READY, why=STOPPED)
 
     def _published(self, job: Job, lane: LaneState) -> None:
         facts: dict[str, object] = {**_milliseconds(job)}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from retouchd.config import Lane
-from retouchd.errors import RootLost
+from retouchd.errors import RootLost, Unexpected
 from retouchd.hands import Call, Hands
 from retouchd.job import FileStat
 from retouchd.ledger import KeptFile, Ledger
@@ -53,33 +53,39 @@ class Pruning:
 
     def carry_out(self, lane: Lane, decision: Decision, now: float) -> Pruned:
         """Delete what was decided; see ``prune``."""
-        deleted = freed = skipped = 0
-        for role, root in ROOTS.items():
-            mine = [doomed.file.file_id for doomed in decision.delete if doomed.file.role == role]
-            for start in range(0, len(mine), _BATCH):
+        done: list[tuple[KeptFile, bool]] = []
+        for role in ORDER:
+            todo = [doomed.file.file_id for doomed in decision.delete if doomed.file.role == role]
+            while todo:
                 # Asked again each time: a person may want a job tried again that needs its files.
-                files = {file.id: file for file in self._ledger.kept(lane.name)}
-                part = [files[n] for n in mine[start : start + _BATCH] if n in files]
-                gone = self._delete(lane, root, part)
-                deleted += sum(gone)
-                skipped += len(gone) - sum(gone)
-                freed += sum(file.size for file, g in zip(part, gone, strict=True) if g)
+                part = sorted(
+                    self._ledger.kept_still(todo[:_BATCH]), key=lambda file: todo.index(file.id)
+                )
+                part_done = self._delete(lane, ROOTS[role], part) if part else []
+                todo = [file.id for file in part[len(part_done) :]] + todo[_BATCH:]
+                done += part_done
         if not decision.braked:
             self._ledger.set_clock(now)
-        return Pruned(lane.name, decision, deleted, freed, skipped)
+        freed = [file.size for file, gone in done if gone]
+        return Pruned(lane.name, decision, len(freed), sum(freed), len(done) - len(freed))
 
-    def _delete(self, lane: Lane, role: str, files: Sequence[KeptFile]) -> list[bool]:
-        """Delete files of one root; a file that was replaced is no longer ours either way."""
+    def _delete(
+        self, lane: Lane, role: str, files: Sequence[KeptFile]
+    ) -> list[tuple[KeptFile, bool]]:
+        """Delete files of one root, the first of them, as many as a part of the deadline allows;
+        a file that was replaced is no longer ours either way."""
         root = self._root(lane, role)
         wires = [
             {"path": f.path, "stat": stat_to_wire(FileStat(f.size, f.mtime_ns, 0))} for f in files
         ]
-        answer = self._call(lane, "prune", root, files=wires)
+        answer = self._call(lane, "prune", root, files=wires, seconds=self._within / 4)
+        done = list(zip(files, answer["deleted"], strict=False))
+        if not done:
+            raise Unexpected(cause="a worker process that was to delete files did nothing")
         with self._ledger.transaction():
-            for file in files:
+            for file, _ in done:
                 self._ledger.forget_kept(file)
-        gone: list[bool] = answer["deleted"]
-        return gone
+        return done
 
     def _volumes(self, lane: Lane) -> list[Volume]:
         if lane.retention.min_free is None:

@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from retouchd.errors import PermanentError
-from retouchd.job import Drop, Job, Place, Role, State
+from retouchd.job import AFRESH, Drop, Job, Place, Role, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
 from retouchd.presence import Presence
 from retouchd.reconcile import Action, Assign, Cancel, Member
 
 Change = dict[str, Any]
+STOPPED = "the service had stopped"
+"""Why a job is in the queue again that was at work."""
 
 
 def record(
@@ -61,7 +63,8 @@ def _assign(
         before = None
     else:
         before = ledger.job(number)
-        _set_members(ledger, number, before, action.members, presence)
+        if _set_members(ledger, number, before, action.members, presence):
+            ledger.note(number, now=now, error=None, remedy=None, **AFRESH)
         name = _lead(action.members, before.name if before else "")
         if before and name != before.name:
             # A mask that came first lent the job its name until the photo came.
@@ -105,8 +108,10 @@ def _set_members(
     job: Job | None,
     members: Sequence[Member],
     presence: Presence,
-) -> None:
+) -> bool:
+    """Returns whether the job has other files now, or other versions of them."""
     known: dict[Member, Drop] = {(d.role, d.path): d for d in job.drops} if job else {}
+    changed = set(known) != set(members)
     for member, drop in known.items():
         if member not in members:
             ledger.remove_drop(drop.id)
@@ -116,6 +121,23 @@ def _set_members(
             ledger.add_drop(number, _new(member, presence))
         elif whole and known[member].stat != whole.stat:
             ledger.set_stat(known[member].id, whole.stat, whole.decoded)
+            changed = True
+    return changed
+
+
+def begin_again(ledger: Ledger, job: Job, now: float) -> None:
+    """Queue a job whose attempt ended with the service and left nothing visible."""
+    ledger.change(
+        job.id,
+        State.READY,
+        now=now,
+        why=STOPPED,
+        # It was not the job that ended this attempt; if it was, ``crashes`` tells.
+        attempts=max(0, job.attempts - 1),
+        output=None,
+        output_sha256=None,
+        next_attempt_at=None,
+    )
 
 
 def quarantine(ledger: Ledger, number: int, error: PermanentError, now: float) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from retouchd.blackbox import DEVICE
 from retouchd.clock import Clock
 from retouchd.config import Config
 from retouchd.errors import ConfigInvalid, RetouchdError
@@ -24,6 +26,8 @@ TICK = 0.5
 HEARTBEAT = 2.0
 DEVICE_PATIENCE = 600.0
 _SHORT_WAIT = 15.0
+_FULL_EVERY = 60.0
+"""Seconds from one round of pruning to the next while a lane has no space left."""
 _UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
 
 
@@ -63,7 +67,8 @@ class Service:
         parts.wake = self.wake
         parts.forget = self._watching.forget
         self._since = clock.now()
-        self._next_beat = self._next_prune = self._next_ping = 0.0
+        self._next_beat = self._next_ping = 0.0
+        self._pruned_at = -math.inf
         self._ledger_since: float | None = None
 
     def wake(self) -> None:
@@ -129,16 +134,22 @@ class Service:
 
     def _prune(self) -> None:
         now = self._clock.monotonic()
-        if self._once or now < self._next_prune or self._parts.background_busy:
+        if self._once or self._parts.background_busy or now < self._pruned_at + self._prune_every():
             return
         if any(not lane.ready and not lane.pause for lane in self._parts.lanes):
             return  # Still being set up; skipping them would cost a whole round.
-        self._next_prune = now + min(lane.retention.every for lane in self._config.lanes)
+        self._pruned_at = now
         self._parts.in_background(self._prune_all)
+
+    def _prune_every(self) -> float:
+        every = min(lane.retention.every for lane in self._config.lanes)
+        full = any(lane.pause and lane.pause.full for lane in self._parts.lanes)
+        return min(every, _FULL_EVERY) if full else every
 
     def _prune_all(self) -> None:
         for lane in self._parts.lanes:
-            if not lane.ready or lane.pause:
+            pause = lane.pause
+            if not lane.ready or (pause and not pause.full):
                 continue
             try:
                 pruned = self._parts.pruning.prune(lane.config, self._clock.now())
@@ -170,9 +181,12 @@ class Service:
 
     def _alive(self, now: float) -> bool:
         """Whether the device thread and every intake made progress; the loop and the ledger did,
-        or we would not be here."""
+        or we would not be here. Who did not is noted, so that the end that systemd is going to
+        make is not blamed on the jobs that happen to be on the device."""
         device = now - self._parts.engine.last_beat() < DEVICE_PATIENCE
-        return device and self._watching.alive(now)
+        stuck = [*([] if device else [DEVICE]), *self._watching.stuck(now)]
+        self._parts.note_stuck(stuck)
+        return not stuck
 
     def _summary(self) -> str:
         counts = self._parts.ledger.counts()

@@ -5,11 +5,12 @@ The kernel frees it with the last process that holds it, so that no crash leaves
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import math
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,39 +65,69 @@ def from_wire(fd: int, wire: dict[str, Any]) -> SharedArray:
     return array
 
 
-def allocate(shape: tuple[int, ...], dtype: str) -> tuple[SharedArray, NDArray[Any]]:
-    """New shared memory, and the writable array in it."""
-    fd = os.memfd_create("retouchd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    shared = SharedArray(fd, shape, dtype)
+def allocate(
+    shape: tuple[int, ...], dtype: str, *, at_once: bool = False
+) -> tuple[SharedArray, NDArray[Any]]:
+    """New shared memory, and the writable array in it.
+
+    at_once: take all of the memory now, which is cheaper than page by page where all is written.
+    """
+    shared = _reserved(shape, dtype)
     try:
-        os.ftruncate(fd, max(shared.nbytes, 1))
-        return shared, attach(shared, writable=True)
+        return shared, attach(shared, writable=True, at_once=at_once)
     except BaseException:
         shared.close()
         raise
 
 
-def put(array: NDArray[Any]) -> SharedArray:
-    """A copy of ``array`` in shared memory."""
-    shared, inside = allocate(array.shape, array.dtype.name)
-    inside[...] = array
-    return shared
-
-
-def put_all(arrays: Iterable[NDArray[Any]]) -> list[SharedArray]:
-    """Copies in shared memory: of all of them or, when memory runs out, of none."""
-    shared: list[SharedArray] = []
+def _reserved(shape: tuple[int, ...], dtype: str) -> SharedArray:
+    fd = os.memfd_create("retouchd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    shared = SharedArray(fd, shape, dtype)
     try:
-        for array in arrays:
-            shared.append(put(array))
+        os.ftruncate(fd, max(shared.nbytes, 1))
     except BaseException:
-        for one in shared:
-            one.close()
+        shared.close()
         raise
     return shared
 
 
-def attach(shared: SharedArray, *, writable: bool = False, private: bool = False) -> NDArray[Any]:
+def put(array: NDArray[Any], rows: slice = slice(None)) -> SharedArray:
+    """A copy of ``array`` in shared memory; of a part of its rows, where the others are all zero.
+
+    What was never written takes no memory, until somebody reads it.
+    """
+    shared = _reserved(array.shape, array.dtype.name)
+    try:
+        first, _, _ = rows.indices(len(array))
+        # Writing saves the kernel to clear each page and to map it: half the time of a copy.
+        _write(shared.fd, np.ascontiguousarray(array[rows]), first * array[:1].nbytes)
+    except BaseException:
+        shared.close()
+        raise
+    return shared
+
+
+def _write(fd: int, array: NDArray[Any], at: int) -> None:
+    data, done = array.reshape(-1).view(np.uint8), 0
+    while done < data.size:
+        done += os.pwrite(fd, data[done:].data, at + done)
+
+
+@contextlib.contextmanager
+def handing_over() -> Iterator[list[SharedArray]]:
+    """A list to collect arrays in for another process; all are given up if anything fails."""
+    shared: list[SharedArray] = []
+    try:
+        yield shared
+    except BaseException:
+        for one in shared:
+            one.close()
+        raise
+
+
+def attach(
+    shared: SharedArray, *, writable: bool = False, private: bool = False, at_once: bool = False
+) -> NDArray[Any]:
     """The array behind ``shared``; it keeps the mapping alive.
 
     private: writable, but writes stay in this process (copy on write, page by page).
@@ -104,6 +135,7 @@ def attach(shared: SharedArray, *, writable: bool = False, private: bool = False
     if shared.nbytes == 0:
         return np.empty(shared.shape, shared.dtype)
     kind = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
+    kind |= mmap.MAP_POPULATE if at_once else 0
     rights = mmap.PROT_READ | (mmap.PROT_WRITE if writable or private else 0)
     memory = mmap.mmap(shared.fd, shared.nbytes, kind, rights)
     return np.frombuffer(memory, shared.dtype).reshape(shared.shape)

@@ -93,10 +93,14 @@ class Watching:
             for intake in self._intakes.values():
                 intake.look_anew()
 
-    def alive(self, now: float) -> bool:
-        """Whether every intake made progress; a call may have waited for hands that work."""
+    def stuck(self, now: float) -> list[str]:
+        """The intakes that made no progress; a call may have waited for hands that work."""
         limit = _STUCK + 12 * self._answer_within
-        return all(i.is_alive() and now - i.beat < limit for i in self._intakes.values())
+        return [
+            f"the intake of lane {name}"
+            for name, intake in self._intakes.items()
+            if not intake.is_alive() or now - intake.beat >= limit
+        ]
 
     def _pairs(self) -> list[tuple[LaneState, Intake]]:
         found = ((lane, self._intakes.get(lane.name)) for lane in self._parts.lanes)
@@ -133,6 +137,7 @@ class Watching:
         """Stop watching; a scan that hangs is left to the hands' end."""
         self._stop_intakes()
         self._watch.close()
+        self._mount_changes.close()
 
 
 def _excluded(lane: Lane, lanes: Sequence[Lane]) -> tuple[str, ...]:

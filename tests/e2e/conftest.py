@@ -30,7 +30,10 @@ FAST = [
     "--set",
     "retry.first=200ms",
 ]
-E2E_TIMEOUT = 120
+# Only to end what hangs: how fast things are is no claim of these tests, and the machine may be
+# busy with other things.
+E2E_TIMEOUT = 300
+SOAK_TIMEOUT = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "/e2e/" in str(item.path):
             item.add_marker(pytest.mark.e2e)
             if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(E2E_TIMEOUT))
+                soak = item.get_closest_marker("soak") is not None
+                item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT if soak else E2E_TIMEOUT))
 
 
 def texture(seed: int, height: int = 160, width: int = 220) -> np.ndarray:
@@ -62,15 +66,23 @@ class Commands:
     def command(self, *words: str, more: tuple[str, ...] = ()) -> list[str]:
         return [sys.executable, "-m", "retouchd", *words, *self.where, *more]
 
-    def retouchd(self, *words: str, fast: bool = False, timeout: float = 60) -> Any:
-        """Run one command to its end."""
+    def retouchd(
+        self,
+        *words: str,
+        fast: bool = False,
+        timeout: float = 120,
+        under: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> Any:
+        """Run one command to its end; under, environment: see ``Running``."""
         more = tuple(FAST) if fast else ()
         return subprocess.run(
-            self.command(*words, more=more),
+            [*under, *self.command(*words, more=more)],
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
+            env={**os.environ, **(environment or {})},
         )
 
     def once(self, *more: str) -> Any:
@@ -161,7 +173,8 @@ class Lanes(Commands):
 class Running:
     """`retouchd run` in the background, its log lines readable as they come.
 
-    under: a command to run it with, like strace. environment: more variables.
+    under: a command to run it with, like ``strace -D``, which must become the service: if it stayed
+    its parent, signals would not reach it. environment: more variables.
     """
 
     def __init__(
@@ -196,7 +209,7 @@ class Running:
             self._news.notify_all()
 
     def wait_for(
-        self, event: str, count: int = 1, timeout: float = 40, **facts: Any
+        self, event: str, count: int = 1, timeout: float = 90, **facts: Any
     ) -> dict[str, Any]:
         """Wait for the ``count``-th log line with that event."""
 
@@ -219,7 +232,7 @@ class Running:
         self.process.wait(10)
         self._reader.join(5)
 
-    def stop(self, timeout: float = 30) -> int:
+    def stop(self, timeout: float = 60) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
@@ -231,6 +244,8 @@ class Running:
         if self.process.poll() is None:
             self.kill()
         self._reader.join(5)
+        # Closing what somebody reads from would wait for ever.
+        assert not self._reader.is_alive(), "another process still holds the service's stderr"
         if self.process.stderr:
             self.process.stderr.close()
 
@@ -299,7 +314,7 @@ def undisturbed(
     return run
 
 
-def eventually(claim: Callable[[], bool], timeout: float = 30) -> bool:
+def eventually(claim: Callable[[], bool], timeout: float = 60) -> bool:
     """Whether a claim becomes true in time."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -430,6 +445,30 @@ def inject() -> Callable[..., list[str]]:
         return [*quietly, *only, "-e", f"trace={names}", *injected]
 
     return command
+
+
+@pytest.fixture(scope="session")
+def days_later() -> Callable[[int], dict[str, str]]:
+    """``days_later(400)`` → the environment in which a command takes today for another day.
+
+    By the library itself: the command `faketime` stays the parent of what it starts, so that a
+    signal for the service would end the command and leave the service behind.
+    """
+    if shutil.which("faketime") is None:
+        pytest.skip("there is no faketime")
+    shown = subprocess.run(
+        ["faketime", "-f", "+1d", "env"], capture_output=True, text=True, timeout=30, check=False
+    )
+    (library,) = [line for line in shown.stdout.splitlines() if line.startswith("LD_PRELOAD=")]
+
+    def environment(days: int) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": library.partition("=")[2],
+            "FAKETIME": f"+{days}d",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    return environment
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_a_full_outbox_pauses_the_lane_and_drains_by_itself(
     assert eventually(lambda: states(small) == {"ready"} and paused(small))
     check_untouched(small)
     give_back(small.outbox)
-    running.wait_for("done", PAIRS, timeout=60)
+    running.wait_for("done", PAIRS)
     assert running.stop() == 0
     small.check_exactly_once(expected)
 
@@ -115,7 +115,7 @@ def test_once_gives_up_on_a_full_disk_in_time_and_says_so(small):
     done = small.once()
     assert done.returncode == 75
     assert "no space left" in done.stderr
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 80
     assert small.files(small.inbox) == sorted(small.dropped)
     give_back(small.outbox)
     assert small.once().returncode == 0
@@ -138,7 +138,7 @@ def test_a_full_archive_publishes_once_and_files_later(
     assert set(spool.digests(spool.outbox).items()) <= set(expected.items())
     assert spool.files(spool.inbox) == sorted(spool.dropped)
     give_back(spool.archive)
-    running.wait_for("done", PAIRS, timeout=60)
+    running.wait_for("done", PAIRS)
     assert running.stop() == 0
     spool.check_exactly_once(expected)
 
@@ -171,12 +171,12 @@ def test_one_folder_that_is_closed_does_not_stop_the_others(spool, start, chattr
     running.wait_for("lane paused")
     for number in range(6):
         spool.drop_pair(f"photo{number}", seed=number)
-    running.wait_for("done", 6, timeout=60)
+    running.wait_for("done", 6)
     pauses = sum(line["event"] == "lane paused" for line in running.lines)
     assert pauses < 12
     assert spool.files(spool.inbox) == ["small/photo.png", "small/photo_mask.png"]
     chattr("-i", closed)
-    running.wait_for("done", 7, timeout=60)
+    running.wait_for("done", 7)
 
 
 class TestTheStateDisk:
@@ -201,7 +201,7 @@ class TestTheStateDisk:
         assert processor_seconds(running.process.pid) - used < 1.0
         assert small.files(small.inbox) == sorted(small.dropped)
         give_back(small.root / ".retouchd")
-        running.wait_for("done", PAIRS, timeout=60)
+        running.wait_for("done", PAIRS)
         assert running.stop() == 0
         small.check_exactly_once(expected)
 
@@ -217,7 +217,7 @@ class TestTheStateDisk:
         events = [line["event"] for line in running.lines]
         assert events.count("ledger trouble") <= 3
         give_back(small.root / ".retouchd")
-        running.wait_for("done", PAIRS, timeout=60)
+        running.wait_for("done", PAIRS)
         assert running.stop() == 0
         small.check_exactly_once(expected)
 

@@ -39,7 +39,7 @@ class Plant:
     def warm_up(self):
         """Start every hand, and see what becomes of the pairs without a fault."""
         self.drop(6)
-        self.running.wait_for("done", 6, timeout=60)
+        self.running.wait_for("done", 6)
         for name, digest in self.spool.digests(self.spool.outbox).items():
             self._product[name.rpartition(".")[2]] = digest
             self.expected[name] = digest
@@ -86,7 +86,7 @@ class Plant:
         )
         assert found == Counter(self.spool.dropped.values())
 
-    def check_all_done(self, timeout=60):
+    def check_all_done(self, timeout=120):
         def settled():
             jobs = self.spool.jobs()
             return Counter(job["name"] for job in jobs if job["state"] == "done") == Counter(

@@ -54,7 +54,6 @@ def test_killed_while_moving_a_file_to_quarantine(spool, start):
     assert spool.undated(spool.outbox) == ["good.png"]
 
 
-@pytest.mark.timeout(240)
 def test_killed_at_random_times_over_and_over(spool, start, undisturbed):
     expected = undisturbed(fill)
     fill(spool)

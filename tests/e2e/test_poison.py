@@ -29,9 +29,9 @@ def test_a_file_whose_decoding_kills_its_process_is_set_aside(spool, start, inje
         spool.drop_pair(f"good{number}", seed=number)
     bad = spool.inbox / "poison.png"
     running = start(under=inject("read:signal=SIGSEGV", path=bad))
-    aside = running.wait_for("quarantined", file="poison.png", timeout=60)
+    aside = running.wait_for("quarantined", file="poison.png")
     assert "SIGSEGV" in aside["why"]
-    running.wait_for("done", 4, timeout=60)
+    running.wait_for("done", 4)
     attempts = [line for line in running.lines if line["event"] == "running"]
     assert sum(line["file"] == "poison.png" for line in attempts) <= 3
     assert sum(line["file"] != "poison.png" for line in attempts) == 4
@@ -48,12 +48,30 @@ def test_what_was_counted_before_a_restart_counts_after_it(spool, start, inject)
     spool.drop_pair("poison", seed=9)
     fault = inject("read:signal=SIGSEGV", path=spool.inbox / "poison.png")
     running = start("--set", "retry.first=20s", under=fault)
-    running.wait_for("failed", file="poison.png", timeout=60)
+    running.wait_for("failed", file="poison.png")
     running.kill()
     assert spool.jobs()[0]["crashes"] == 1
     running = start("--set", "retry.first=20s", under=fault)
-    running.wait_for("quarantined", file="poison.png", timeout=60)
+    running.wait_for("quarantined", file="poison.png")
     assert sum(line["event"] == "running" for line in running.lines) == 1
+
+
+@pytest.mark.soak
+def test_a_photo_that_was_replaced_is_not_blamed_for_the_one_before(spool, start, inject, pictures):
+    spool.drop_pair("poison", seed=9)
+    fault = inject("read:signal=SIGSEGV", path=spool.inbox / "poison.png")
+    patient = ("--set", "retry.first=10m")
+    running = start(*patient, under=fault)
+    running.wait_for("failed", file="poison.png")
+    running.kill()
+    (job,) = spool.jobs()
+    assert (job["attempts"], job["crashes"]) == (1, 1)
+    spool.drop("mended.png", pictures.texture(3)).rename(spool.inbox / "poison.png")
+    # At once, too: the wait was for the old one.
+    running = start(*patient)
+    running.wait_for("done", file="poison.png")
+    (job,) = spool.jobs()
+    assert (job["attempts"], job["crashes"], job["error"]) == (1, 0, None)
 
 
 def png(width, height, bits, colour, rows):
@@ -84,7 +102,7 @@ def test_a_decompression_bomb_is_turned_away_unopened(spool, pictures):
     began = time.monotonic()
     done = spool.once()
     assert done.returncode == 3, done.stderr
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert states(spool) == {"bomb.png": "quarantined", "good.png": "done"}
     text = text_beside(spool, "bomb.png")
     assert "over this lane's limit: it has 30000 × 30000 pixels" in text
@@ -109,7 +127,7 @@ def test_a_photo_beyond_the_memory_limit_says_so(spool, start, pictures, childre
     starve(children(running.process.pid), 24)
     spool.drop("large.png", pictures.texture(1, 3000, 4000))
     spool.drop("large_mask.png", pictures.blob(3000, 4000))
-    running.wait_for("quarantined", file="large.png", timeout=60)
+    running.wait_for("quarantined", file="large.png")
     spool.drop_pair("small")
     running.wait_for("done", file="small.png")
     assert running.stop() == 0
@@ -120,7 +138,6 @@ def test_a_photo_beyond_the_memory_limit_says_so(spool, start, pictures, childre
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
 def test_a_hand_that_hangs_on_a_file_costs_that_file(spool, start, inject):
     """A decoder that never ends looks like a share that hangs; but the share answers."""
     spool.drop_pair("endless", seed=9)

@@ -43,7 +43,7 @@ class TestStopping:
         running.wait_for("running", lane="inpaint")
         code, took = stop(running, number)
         assert code == 0
-        assert took < 10
+        assert took < 25
         assert set(states(spool).values()) <= {"done", "ready"}
         assert spool.once().returncode == 0
         spool.check_exactly_once(expected)
@@ -61,7 +61,7 @@ class TestStopping:
             os.kill(pid, signal.SIGSTOP)
         code, took = stop(running)
         assert code == 0
-        assert took < 8
+        assert took < 20
         assert {job["attempts"] for job in spool.jobs() if job["state"] == "ready"} <= {0}
         assert "running" not in states(spool).values()
         assert spool.once().returncode == 0
@@ -79,7 +79,7 @@ class TestStopping:
         time.sleep(1)
         code, took = stop(running)
         assert code == 0
-        assert took < 12
+        assert took < 25
         outbox.thaw()
         assert spool.once().returncode == 0
         assert spool.undated(spool.outbox) == [f"photo{n}.png" for n in range(4)]
@@ -95,7 +95,7 @@ class TestStopping:
         running.wait_for("lane paused")
         code, took = stop(running)
         assert code == 0
-        assert took < 5
+        assert took < 15
 
 
 class TestHanging:
@@ -112,12 +112,12 @@ class TestHanging:
         running.wait_for("done", lane="ill")
         disk.freeze()
         fill(ill, count=2)
-        paused = running.wait_for("lane paused", lane="ill", timeout=60)
+        paused = running.wait_for("lane paused", lane="ill")
         assert "did not answer within" in paused["reason"]
         began = time.monotonic()
         fill(well, count=3)
         running.wait_for("done", 3, lane="well")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 40
         assert not [
             line
             for line in running.lines
@@ -127,14 +127,13 @@ class TestHanging:
             lambda: [lane["paused"] is None for lane in lanes.status()["lanes"]] == [True, False]
         )
         disk.thaw()
-        running.wait_for("done", 3, lane="ill", timeout=60)
+        running.wait_for("done", 3, lane="ill")
         assert running.stop() == 0
         assert ill.undated(ill.outbox) == ["photo.png", "photo0.png", "photo1.png"]
         attempts = {job["attempts"] for job in lanes.jobs()}
         assert attempts == {1}
 
     @pytest.mark.soak
-    @pytest.mark.timeout(300)
     def test_a_share_that_hangs_for_long_does_not_fill_the_memory_with_hands(
         self, spool, start, frozen_disk, children
     ):
@@ -144,11 +143,11 @@ class TestHanging:
         running.wait_for("done")
         disk.freeze()
         fill(spool)
-        running.wait_for("lane paused", timeout=60)
+        running.wait_for("lane paused")
         time.sleep(60)
         assert len(children(running.process.pid)) <= 6
         disk.thaw()
-        running.wait_for("done", PAIRS + 1, timeout=60)
+        running.wait_for("done", PAIRS + 1)
 
 
 @pytest.fixture(scope="module")

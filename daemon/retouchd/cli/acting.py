@@ -16,7 +16,7 @@ from retouchd.cli.options import (
     writer,
 )
 from retouchd.errors import ConfigInvalid, NoSuchJob, WrongState
-from retouchd.job import CANCELLABLE, RETRYABLE, Job, Place, Role, State
+from retouchd.job import AFRESH, CANCELLABLE, RETRYABLE, Job, Place, Role, State
 from retouchd.ledger import Ledger
 
 
@@ -93,11 +93,9 @@ def _retry_now(ledger: Ledger, job: Job) -> None:
         State.READY,
         now=time.time(),
         why="retried by hand",
-        attempts=0,
-        crashes=0,
-        interrupted=0,
         next_attempt_at=None,
         completed_at=None,
+        **AFRESH,
     )
 
 

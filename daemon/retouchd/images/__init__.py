@@ -5,7 +5,7 @@ Everything here runs inside disposable I/O worker processes, without torch. The 
 Pillow and OpenCV decode and encode the pixels, each where it loses nothing.
 """
 
-from retouchd.images.decode import decode
+from retouchd.images.decode import decode, decode_parts
 from retouchd.images.encode import Encoded, encode, is_lossless
 from retouchd.images.formats import FORMATS, SUFFIXES, extension
 from retouchd.images.header import Header
@@ -13,9 +13,11 @@ from retouchd.images.mask import MaskImage, decode_mask
 from retouchd.images.metadata import JpegTraits, Metadata
 from retouchd.images.photo import Photo, Pixels
 from retouchd.images.reading import check_complete, read_header
+from retouchd.images.reduced import SHARE, decode_reduced
 
 __all__ = [
     "FORMATS",
+    "SHARE",
     "SUFFIXES",
     "Encoded",
     "Header",
@@ -27,6 +29,8 @@ __all__ = [
     "check_complete",
     "decode",
     "decode_mask",
+    "decode_parts",
+    "decode_reduced",
     "encode",
     "extension",
     "is_lossless",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final, cast
+from typing import BinaryIO, Final, cast
 
-import cv2
 import numpy as np
 from PIL import (
     AvifImagePlugin,
@@ -19,23 +17,29 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from retouchd.images import exif, png, tiff, tiff_pixels, xmp
+from retouchd.images import exif, opencv, png, tiff, tiff_pixels, xmp
 from retouchd.images.formats import recognise
 from retouchd.images.guard import codec, no_pixel_limit, with_room
 from retouchd.images.header import Header
 from retouchd.images.metadata import Metadata
-from retouchd.images.orient import swaps_sides, upright
-from retouchd.images.photo import Photo, Pixels
+from retouchd.images.orient import TURNED, swaps_sides, upright
+from retouchd.images.photo import Allocate, Photo, Pixels
 from retouchd.images.reading import CONTAINERS, check_size
 from retouchd.images.source import Source
 
 _COPIES: Final = 4
 _BYTES_PER_PIXEL: Final = 4
+_PART: Final = 1 << 18
 _DIRECT: Final = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
-def decode(data: bytes, name: str, max_pixels: int) -> Photo:
-    """The picture in ``data``; ``name`` is for messages, ``max_pixels`` the most that is decoded.
+def decode(
+    data: bytes | BinaryIO, name: str, max_pixels: int, allocate: Allocate = np.empty
+) -> Photo:
+    """The picture in ``data``, bytes or an open file.
+
+    name: for messages. max_pixels: the most that is decoded. allocate: makes the array that is
+    returned, and nothing else that is as large; where a first attempt fails, it is called again.
 
     8-bit pictures give uint8; 16-bit gray, RGB and RGBA give uint16 with every bit; AVIF of 10
     or 12 bits gives uint16 scaled to the full range. Palettes become RGB or RGBA, bilevel
@@ -54,10 +58,27 @@ def decode(data: bytes, name: str, max_pixels: int) -> Photo:
         CONTAINERS[format].check(source)
         metadata, notes = _true_metadata(CONTAINERS[format].metadata(source), header)
         with with_room(_COPIES * header.width * header.height * _BYTES_PER_PIXEL, name):
-            pixels, more = _DECODERS[format](source, data, header)
+            pixels, more = _DECODERS[format](source, header, allocate)
         if pixels.shape[:2][::-1] != header.upright_size:
             raise source.broken("its picture data has another size than its header says")
         return Photo(pixels, metadata, notes + more)
+
+
+def decode_parts(data: bytes | BinaryIO, name: str, max_pixels: int) -> Iterator[Pixels]:
+    """The rows of what ``decode`` gives, from the top on; raises the same.
+
+    A TIFF of 16 bits comes in parts of a few megabytes, all others at once.
+    """
+    with codec(name):
+        source = Source.of(data, name)
+        if recognise(source) == "tiff":
+            header = tiff.header(source)
+            check_size(header, name, max_pixels)
+            tiff.check(source)
+            if header.bit_depth == 16 and header.orientation not in TURNED:
+                yield from tiff_pixels.decode_parts(tiff.picture(source).page)
+                return
+    yield decode(data, name, max_pixels).pixels
 
 
 def _true_metadata(raw: Metadata, header: Header) -> tuple[Metadata, tuple[str, ...]]:
@@ -76,34 +97,50 @@ def _true_metadata(raw: Metadata, header: Header) -> tuple[Metadata, tuple[str, 
 Decoded = tuple[Pixels, tuple[str, ...]]
 
 
-def _jpeg(source: Source, data: bytes, header: Header) -> Decoded:
-    with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
-        return upright(_array(image), header.orientation), ()
+def _jpeg(source: Source, header: Header, allocate: Allocate) -> Decoded:
+    pixels = opencv.read(source, header, _first(header, allocate))
+    if pixels is None:
+        # Pillow reads rarer kinds (arithmetic coding), at more cost, and says what is wrong.
+        with source.opened() as file, JpegImagePlugin.JpegImageFile(file) as image:
+            pixels = _array(image, _first(header, allocate))
+    return upright(pixels, header.orientation, allocate), ()
 
 
-def _bmp(source: Source, data: bytes, header: Header) -> Decoded:
-    with BmpImagePlugin.BmpImageFile(io.BytesIO(data)) as image:
-        return _array(image), ()
+def _first(header: Header, allocate: Allocate) -> Allocate:
+    """What a picture is decoded into: its last array, unless it is turned into that."""
+    return np.empty if header.orientation in TURNED else allocate
 
 
-def _webp(source: Source, data: bytes, header: Header) -> Decoded:
+def _bmp(source: Source, header: Header, allocate: Allocate) -> Decoded:
+    with source.opened() as file, BmpImagePlugin.BmpImageFile(file) as image:
+        return _array(image, allocate), ()
+
+
+def _webp(source: Source, header: Header, allocate: Allocate) -> Decoded:
     # Pillow's decoder holds two canvases for animations, and has a pixel limit of its own.
-    return upright(_by_opencv(source, data), header.orientation), ()
+    pixels = _sound(source, opencv.read(source, header, _first(header, allocate)))
+    return upright(pixels, header.orientation, allocate), ()
 
 
-def _png(source: Source, data: bytes, header: Header) -> Decoded:
+def _png(source: Source, header: Header, allocate: Allocate) -> Decoded:
     png.check_sums(source)
     frame = png.frame(source)
     if frame.colour == png.GRAY_ALPHA and frame.depth == 16:
-        bytewise = _by_opencv(source, png.with_frame(data, 8, png.RGB_ALPHA))
+        disguised = png.with_frame(source.whole(), 8, png.RGB_ALPHA)
+        bytewise = _sound(source, opencv.decoded(disguised))
         pixels: Pixels = bytewise.view(">u2").astype(np.uint16)
-    elif frame.colour in (png.RGB, png.RGB_ALPHA):
-        pixels = _by_opencv(source, data)
+    elif frame.colour in (png.RGB, png.RGB_ALPHA) or _is_plain_gray(source, frame):
+        pixels = _sound(source, opencv.read(source, header, _first(header, allocate)))
     else:
         png.check_rows(source)
-        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:
-            pixels = _keyed(_array(image), png.transparent_gray(source))
-    return upright(pixels, header.orientation), ()
+        with source.opened() as file, PngImagePlugin.PngImageFile(file) as image:
+            found = _array(image, _first(header, allocate))
+        pixels = _keyed(found, png.transparent_gray(source))
+    return upright(pixels, header.orientation, allocate), ()
+
+
+def _is_plain_gray(source: Source, frame: png.Frame) -> bool:
+    return frame.colour == png.GRAY and png.transparent_gray(source) is None
 
 
 def _keyed(pixels: Pixels, key: int | None) -> Pixels:
@@ -115,23 +152,28 @@ def _keyed(pixels: Pixels, key: int | None) -> Pixels:
     return cast(Pixels, np.concatenate((pixels, opaque), axis=2))
 
 
-def _tiff(source: Source, data: bytes, header: Header) -> Decoded:
+def _tiff(source: Source, header: Header, allocate: Allocate) -> Decoded:
     found = tiff.picture(source)
     notes = tiff.notes(found.page)
     if header.bit_depth == 16:
-        return upright(tiff_pixels.decode(found.page), header.orientation), notes
-    with no_pixel_limit(), TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as image:
+        samples = tiff_pixels.decode(found.page, _first(header, allocate))
+        return upright(samples, header.orientation, allocate), notes
+    with (
+        no_pixel_limit(),
+        source.opened() as file,
+        TiffImagePlugin.TiffImageFile(file) as image,
+    ):
         image.seek(found.number)
         # Pillow turns TIFFs, and only these, upright while loading.
-        return _array(image), notes
+        return _array(image, allocate), notes
 
 
-def _avif(source: Source, data: bytes, header: Header) -> Decoded:
+def _avif(source: Source, header: Header, allocate: Allocate) -> Decoded:
     if header.bit_depth == 8:
-        with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
-            pixels: Pixels = _array(image)
+        with source.opened() as file, AvifImagePlugin.AvifImageFile(file) as image:
+            pixels: Pixels = _array(image, _first(header, allocate))
     else:
-        stored = _by_opencv(source, data)
+        stored = _sound(source, opencv.decoded(source.whole()))
         largest = (1 << header.bit_depth) - 1
         wide = (stored.astype(np.uint32) * 65535 + largest // 2) // largest
         pixels = np.minimum(wide, 65535).astype(np.uint16)
@@ -139,10 +181,10 @@ def _avif(source: Source, data: bytes, header: Header) -> Decoded:
         kept = pixels[..., [0, 3]] if header.has_alpha else pixels[..., :1]
         pixels = cast(Pixels, np.ascontiguousarray(kept))
     # Neither decoder applies irot and imir.
-    return upright(pixels, header.orientation), ()
+    return upright(pixels, header.orientation, allocate), ()
 
 
-_DECODERS: Final[dict[str, Callable[[Source, bytes, Header], Decoded]]] = {
+_DECODERS: Final[dict[str, Callable[[Source, Header, Allocate], Decoded]]] = {
     "jpeg": _jpeg,
     "png": _png,
     "webp": _webp,
@@ -152,29 +194,28 @@ _DECODERS: Final[dict[str, Callable[[Source, bytes, Header], Decoded]]] = {
 }
 
 
-def _by_opencv(source: Source, data: bytes) -> Pixels:
-    """[H, W, C] in RGB order, not turned."""
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if found is None:
+def _sound(source: Source, pixels: Pixels | None) -> Pixels:
+    if pixels is None:
         raise source.broken("its picture data is damaged")
-    if found.dtype not in (np.uint8, np.uint16):
+    if pixels.dtype not in (np.uint8, np.uint16):
         raise source.broken("its samples are of an unknown kind")
-    if found.ndim == 2:
-        found = found[..., np.newaxis]
-    elif found.shape[2] == 3:
-        found = cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=found)
-    else:
-        found = cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA, dst=found)
-    return cast(Pixels, found)
+    return pixels
 
 
-def _array(image: ImageFile.ImageFile) -> Pixels:
+def _array(image: ImageFile.ImageFile, allocate: Allocate) -> Pixels:
     """The decoded pixels [H, W, C] of a Pillow image of 8 bits, or of 16-bit gray."""
     image.load()
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16, copy=False)[..., np.newaxis]
     plain = image if image.mode in _DIRECT else image.convert(_plain_mode(image))
-    return np.asarray(plain).reshape(plain.height, plain.width, _DIRECT[plain.mode])
+    pixels = allocate((plain.height, plain.width, _DIRECT[plain.mode]), "uint8")
+    # Part by part: Pillow packs a picture into pieces and joins those, which takes it twice more.
+    rows = max(1, _PART // (plain.width * pixels.shape[2]))
+    for top in range(0, plain.height, rows):
+        end = min(top + rows, plain.height)
+        part = np.asarray(plain.crop((0, top, plain.width, end)))
+        pixels[top:end] = part.reshape(end - top, plain.width, -1)
+    return pixels
 
 
 def _plain_mode(image: Image.Image) -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from retouchd.errors import Unsupported
-from retouchd.images import tiff_write, writers
+from retouchd.images import png_write, tiff_write, writers
 from retouchd.images.formats import extension
 from retouchd.images.guard import codec, with_room
 from retouchd.images.metadata import Metadata
@@ -175,7 +175,7 @@ def _written(
     pixels: Pixels, metadata: Metadata, kind: str, quality: Quality
 ) -> tuple[bytes, tuple[str, ...]]:
     if kind == "png":
-        return writers.png_file(pixels, metadata), ()
+        return png_write.write(pixels, metadata), ()
     if kind == "tiff":
         kept = tiff_write.compression_for(metadata) == metadata.tiff_compression
         deflated = metadata.tiff_compression in (8, 32946)

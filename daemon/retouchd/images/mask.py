@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ _VISIBLE: Final = 128
 _UNIFORM: Final = 12
 _COLOURFUL: Final = 24
 _SOME: Final = 0.02
+_PART: Final = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class MaskImage:
     notes: tuple[str, ...] = ()
 
 
-def decode_mask(data: bytes, name: str, max_pixels: int) -> MaskImage:
+def decode_mask(data: bytes | BinaryIO, name: str, max_pixels: int) -> MaskImage:
     """The mask in ``data``, upright, 16 bits scaled to 8.
 
     Without transparency it is the brightness (luma of Rec. 601): white is remove. A file that is
@@ -58,47 +59,69 @@ def decode_mask(data: bytes, name: str, max_pixels: int) -> MaskImage:
     alpha = np.ascontiguousarray(pixels[..., -1])
     if alpha.max() == 0:
         raise MaskUnreadable(mask=name, cause="it is transparent everywhere")
-    return _from_alpha(_rgb(pixels), alpha)
+    return _from_alpha(pixels, alpha)
 
 
-def _from_alpha(rgb: Bytes, alpha: Bytes) -> MaskImage:
-    shown = alpha >= min(_VISIBLE, int(alpha.max()))
-    covered = float(shown.mean())
-    colours = rgb[shown]
-    uniform = int(np.ptp(colours, axis=0).max()) <= _UNIFORM
-    if uniform and (covered <= 0.5 or colours.mean() >= 128):
+def _from_alpha(pixels: Bytes, alpha: Bytes) -> MaskImage:
+    """pixels: [H, W, 2 or 4], alpha among them; alpha: [H, W]."""
+    level = min(_VISIBLE, int(alpha.max()))
+    found = _looked_at(pixels, alpha, level)
+    uniform = found.spread <= _UNIFORM
+    if uniform and (found.covered <= 0.5 or found.mean >= 128):
         return MaskImage(alpha, ("the mask was read from its alpha channel: opaque is removed",))
     if uniform:
         return _holes(alpha)
-    if not _many(_chroma(colours) > _COLOURFUL) and _is_black_and_white(colours):
-        on_black = np.asarray(cv2.multiply(_luma(rgb), alpha, scale=1 / 255), np.uint8)
+    if found.colourful <= _SOME and found.black_and_white >= 0.5:
+        on_black = np.asarray(cv2.multiply(_luma(pixels), alpha, scale=1 / 255), np.uint8)
         return MaskImage(on_black, ("the transparent parts of the mask count as black",))
-    if covered > 0.5:
+    if found.covered > 0.5:
         return _holes(alpha)
     return MaskImage(alpha, ("the mask was read from its alpha channel: opaque is removed",))
 
 
 def _holes(alpha: Bytes) -> MaskImage:
-    return MaskImage(255 - alpha, ("the mask was read from its alpha channel: holes are removed",))
+    holes = np.asarray(cv2.bitwise_not(alpha), np.uint8)
+    return MaskImage(holes, ("the mask was read from its alpha channel: holes are removed",))
 
 
-def _is_black_and_white(colours: Bytes) -> bool:
-    """Whether most of [N, 3] pixels are near black or near white."""
-    gray = colours.max(axis=1)
-    return float(((gray <= 32) | (gray >= 223)).mean()) >= 0.5
+@dataclass(frozen=True)
+class _Look:
+    """The share of pixels that are visible; of those the widest range of a channel, their mean,
+    and the shares that have a colour and that are near black or near white."""
+
+    covered: float
+    spread: int
+    mean: float
+    colourful: float
+    black_and_white: float
 
 
-def _chroma(colours: Bytes) -> Bytes:
-    spread: Bytes = colours.max(axis=-1) - colours.min(axis=-1)
-    return spread
-
-
-def _many(flags: NDArray[np.bool_]) -> bool:
-    return float(flags.mean()) > _SOME
+def _looked_at(pixels: Bytes, alpha: Bytes, level: int) -> _Look:
+    """Part by part, since a mask may be as large as any photo."""
+    low, high = np.full(3, 255, np.uint8), np.zeros(3, np.uint8)
+    count, total, coloured, plain = 0, 0, 0, 0
+    rows = max(1, _PART // alpha.shape[1])
+    for top in range(0, alpha.shape[0], rows):
+        shown = alpha[top : top + rows] >= level
+        colours = _rgb(pixels[top : top + rows])[shown]
+        if not len(colours):
+            continue
+        low = np.minimum(low, colours.min(axis=0))
+        high = np.maximum(high, colours.max(axis=0))
+        brightest = colours.max(axis=1)
+        count, total = count + len(colours), total + int(colours.sum())
+        coloured += int((brightest - colours.min(axis=1) > _COLOURFUL).sum())
+        plain += int(((brightest <= 32) | (brightest >= 223)).sum())
+    spread = int((high - low).max())
+    return _Look(count / alpha.size, spread, total / (3 * count), coloured / count, plain / count)
 
 
 def _is_coloured(pixels: Bytes) -> bool:
-    return pixels.shape[2] >= 3 and _many(_chroma(pixels[..., :3]) > _COLOURFUL)
+    """By a sample of the rows: it only decides whether there is a note."""
+    if pixels.shape[2] < 3:
+        return False
+    sample = pixels[:: max(1, pixels[..., 0].size // _PART), :, :3]
+    return float((sample.max(axis=-1) - sample.min(axis=-1) > _COLOURFUL).mean()) > _SOME
 
 
 def _eight_bits(pixels: Pixels) -> Bytes:

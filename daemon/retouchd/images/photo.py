@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from retouchd.images.metadata import Metadata
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Allocate = Callable[[tuple[int, ...], str], NDArray[Any]]
+"""Makes an array of a shape and a type, such as in shared memory."""
 
 
 @dataclass(frozen=True, eq=False)

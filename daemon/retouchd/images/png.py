@@ -28,7 +28,8 @@ _ADAM7: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
     (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 16
+_MOST_CHUNKS: Final = 1 << 20
 _KEPT: Final = ("gAMA", "cHRM", "sRGB", "cICP", "tEXt", "zTXt", "iTXt")
 _XMP: Final = b"XML:com.adobe.xmp"
 _INCH: Final = 0.0254
@@ -57,7 +58,7 @@ class Frame:
 
 def header(source: Source) -> Header:
     """The header; raises NotAnImage, Truncated, and Unsupported for an animated PNG."""
-    found = list(chunks(source))
+    found = chunks(source)
     start = frame(source)
     kinds = {chunk.kind for chunk in found}
     _refuse_animation(source, found)
@@ -87,10 +88,14 @@ def frame(source: Source) -> Frame:
     return Frame(width, height, depth, colour, bool(lace))
 
 
-def chunks(source: Source) -> Iterator[Chunk]:
+def chunks(source: Source) -> list[Chunk]:
     """Every chunk up to and with IEND; raises Truncated where the file ends before it."""
+    return source.kept("chunks", lambda: list(_walked(source)))
+
+
+def _walked(source: Source) -> Iterator[Chunk]:
     at = len(MAGIC)
-    while True:
+    for _ in range(_MOST_CHUNKS):
         length, kind = source.unpack(">I4s", at)
         if not kind.isalpha():
             if not any(kind):
@@ -101,6 +106,7 @@ def chunks(source: Source) -> Iterator[Chunk]:
         at += 12 + length
         if kind == b"IEND":
             return
+    raise source.broken("it consists of too many parts")
 
 
 def _refuse_animation(source: Source, found: Iterable[Chunk]) -> None:
@@ -122,8 +128,11 @@ def check(source: Source) -> None:
 def check_sums(source: Source) -> None:
     """Raise NotAnImage if a chunk doesn't match its checksum."""
     for chunk in chunks(source):
-        content = source.at(chunk.offset - 4, chunk.length + 8)
-        if zlib.crc32(memoryview(content)[:-4]) != int.from_bytes(content[-4:], "big"):
+        found, at, end = 0, chunk.offset - 4, chunk.offset + chunk.length
+        while at < end:
+            part = source.at(at, min(end - at, _BLOCK))
+            found, at = zlib.crc32(part, found), at + len(part)
+        if found != int.from_bytes(source.at(end, 4), "big"):
             raise source.broken(f"its {chunk.kind} data is damaged (wrong checksum)")
 
 
@@ -168,7 +177,7 @@ def transparent_gray(source: Source) -> int | None:
 
 def metadata(source: Source) -> Metadata:
     """What the chunks say; the EXIF block and XMP packet are as stored."""
-    found = list(chunks(source))
+    found = chunks(source)
     texts = [chunk for chunk in found if chunk.kind in _KEPT and chunk.length <= _LARGEST]
     contents = [(chunk.kind, source.at(chunk.offset, chunk.length)) for chunk in texts]
     return Metadata(
@@ -239,13 +248,6 @@ def metadata_chunks(metadata: Metadata) -> list[tuple[str, bytes]]:
     if metadata.exif is not None:
         made.append(("eXIf", metadata.exif))
     return made
-
-
-def with_chunks(data: bytes | memoryview, extra: Iterable[tuple[str, bytes]]) -> bytes:
-    """A PNG file with chunks added behind its header."""
-    view = memoryview(data)
-    made = [chunk_bytes(kind, content) for kind, content in extra]
-    return b"".join((view[:33], *made, view[33:]))
 
 
 def with_frame(data: bytes | memoryview, depth: int, colour: int) -> bytes:

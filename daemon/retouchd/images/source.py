@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
-from io import BytesIO
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from io import BytesIO, UnsupportedOperation
+from typing import Any, BinaryIO, TypeVar
 
 from retouchd.errors import NotAnImage, Truncated, Unsupported, from_os_error
+from retouchd.spool import memory_file
+
+Kept = TypeVar("Kept")
 
 
 class Source:
@@ -20,15 +25,45 @@ class Source:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self.name = name
         self._file = file
+        self._kept: dict[str, Any] = {}
         try:
             self.size = file.seek(0, os.SEEK_END)
         except OSError as error:
             raise from_os_error(error, name) from error
 
     @classmethod
-    def of(cls, data: bytes | bytearray | memoryview, name: str) -> Source:
-        """A source over bytes in memory."""
-        return cls(BytesIO(data), name)
+    def of(cls, data: bytes | BinaryIO, name: str) -> Source:
+        """A source over bytes in memory, or over a file."""
+        return cls(BytesIO(data) if isinstance(data, bytes) else data, name)
+
+    def whole(self) -> bytes:
+        """The whole content."""
+        return self.up_to(0, self.size)
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[str]:
+        """A path for libraries that open files themselves."""
+        try:
+            yield f"/proc/self/fd/{self._file.fileno()}"
+        except UnsupportedOperation:
+            with memory_file() as copy:
+                copy.write(self.whole())
+                copy.flush()
+                yield f"/proc/self/fd/{copy.fileno()}"
+
+    def opened(self) -> BinaryIO:
+        """The content as a file with a position of its own."""
+        try:
+            return open(f"/proc/self/fd/{self._file.fileno()}", "rb")
+        except UnsupportedOperation:
+            return BytesIO(self.whole())
+
+    def kept(self, key: str, read: Callable[[], Kept]) -> Kept:
+        """What ``read`` gives, found out once: some files consist of thousands of parts."""
+        if key not in self._kept:
+            self._kept[key] = read()
+        found: Kept = self._kept[key]
+        return found
 
     def up_to(self, offset: int, count: int) -> bytes:
         """At most ``count`` bytes from ``offset``; fewer where the file ends."""

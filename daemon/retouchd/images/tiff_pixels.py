@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image, TiffImagePlugin
 from retouchd.images import tiff
 from retouchd.images.guard import no_pixel_limit
 from retouchd.images.ifd import Directory, long, pack, read_directory, read_start, short
+from retouchd.images.photo import Allocate
 from retouchd.images.source import Source
 
 Bytes2d = NDArray[np.uint8]
@@ -34,43 +36,85 @@ KINDS: Final = {
 }
 """TIFF tag 259 to Pillow's name, for the lossless compressions of any kind of sample."""
 
+_STRIP: Final = 1 << 16
+_GROUP: Final = 1 << 21
+
 _SAVE_ANEW: Final = "Save it anew with LZW, ZIP or no compression, and drop that."
 
 
-def decode(page: Directory) -> Words:
-    """[H, W, C] uint16, not yet upright; C = 1 to 4. Raises NotAnImage, Truncated, Unsupported."""
-    source = page.source
-    packing = page.integer(tiff.COMPRESSION, 1)
-    if packing != 1 and packing not in KINDS:
-        raise source.unsupported(f"its compression (number {packing}) is rare", _SAVE_ANEW)
-    if page.integer(tiff.FILL_ORDER, 1) != 1 or page.integer(tiff.PREDICTOR, 1) not in (1, 2):
-        raise source.unsupported("its samples are stored in a rare way", _SAVE_ANEW)
-    samples = _samples(page, packing)
+def decode(page: Directory, allocate: Allocate) -> Words:
+    """[H, W, C] uint16, not yet upright; C = 1 to 4; by ``allocate`` where it is simply stored.
+
+    Raises NotAnImage, Truncated, Unsupported.
+    """
+    samples = _samples(page, _packing(page), allocate)
     return _meant(page, samples)
 
 
-def _samples(page: Directory, packing: int) -> Words:
+def decode_parts(page: Directory) -> Iterator[Words]:
+    """The same rows, from the top on, in parts of a few megabytes where they lie in strips."""
+    packing, count = _packing(page), page.integer(tiff.SAMPLES, 1)
+    if tiff.TILES in page.entries or (page.integer(tiff.PLANAR, 1) == 2 and count > 1):
+        yield decode(page, np.empty)
+        return
+    for part in _groups(page, packing, tiff.segments(page), count):
+        yield _meant(page, part)
+
+
+def _packing(page: Directory) -> int:
+    """The compression, if it and the rest of how the samples are stored can be read."""
+    packing = page.integer(tiff.COMPRESSION, 1)
+    if packing != 1 and packing not in KINDS:
+        raise page.source.unsupported(f"its compression (number {packing}) is rare", _SAVE_ANEW)
+    if page.integer(tiff.FILL_ORDER, 1) != 1 or page.integer(tiff.PREDICTOR, 1) not in (1, 2):
+        raise page.source.unsupported("its samples are stored in a rare way", _SAVE_ANEW)
+    return packing
+
+
+def _samples(page: Directory, packing: int, allocate: Allocate) -> Words:
     """[H, W, samples per pixel], native byte order, predictor undone."""
     count = page.integer(tiff.SAMPLES, 1)
     pieces = tiff.segments(page)
     if page.integer(tiff.PLANAR, 1) != 2 or count == 1:
-        return _plane(page, packing, pieces, count)
+        return _plane(page, packing, pieces, count, allocate)
     if len(pieces) % count:
         raise page.source.broken("its list of strips is damaged")
     share = len(pieces) // count
-    planes = [_plane(page, packing, pieces[i * share : (i + 1) * share], 1) for i in range(count)]
+    planes = [
+        _plane(page, packing, pieces[i * share : (i + 1) * share], 1, np.empty)
+        for i in range(count)
+    ]
     return np.concatenate(planes, axis=2)
 
 
-def _plane(page: Directory, packing: int, pieces: list[tuple[int, int]], count: int) -> Words:
-    width, height = page.integer(tiff.WIDTH, 0), page.integer(tiff.HEIGHT, 0)
+def _plane(
+    page: Directory, packing: int, pieces: list[tuple[int, int]], count: int, allocate: Allocate
+) -> Words:
     if tiff.TILES in page.entries:
         return _tiled(page, packing, pieces, count)
+    shape = (page.integer(tiff.HEIGHT, 0), page.integer(tiff.WIDTH, 0), count)
+    samples: Words = allocate(shape, "uint16")
+    top = 0
+    for part in _groups(page, packing, pieces, count):
+        samples[top : top + len(part)] = part
+        top += len(part)
+    return samples
+
+
+def _groups(
+    page: Directory, packing: int, pieces: list[tuple[int, int]], count: int
+) -> Iterator[Words]:
+    """The rows of some strips at a time: [rows, W, count]."""
+    width, height = page.integer(tiff.WIDTH, 0), page.integer(tiff.HEIGHT, 0)
     rows = min(page.integer(tiff.ROWS_PER_STRIP, height), height) or height
     if len(pieces) != -(-height // rows):
         raise page.source.broken("its list of strips is damaged")
-    plain = _unpack(page.source, packing, pieces, (height, width * count * 2), rows)
-    return _words(page, plain.reshape(height, width, count * 2))
+    few = max(1, _GROUP // max(1, rows * width * count * 2))
+    for first in range(0, len(pieces), few):
+        lines = min(few * rows, height - first * rows)
+        shape = (lines, width * count * 2)
+        plain = _unpack(page.source, packing, pieces[first : first + few], shape, rows)
+        yield _words(page, plain.reshape(lines, width, count * 2))
 
 
 def _tiled(page: Directory, packing: int, pieces: list[tuple[int, int]], count: int) -> Words:
@@ -134,14 +178,23 @@ def gray_tiff(data: list[bytes], packing: int, shape: tuple[int, int], rows: int
     return io.BytesIO(b"".join((head, *data, b"\0" * (end % 2), pack("<", tags, at))))
 
 
-def compress(plain: Bytes2d, packing: int) -> tuple[list[bytes], int]:
-    """[H, bytes per row] → (compressed strips, rows per strip), by libtiff."""
+def rows_per_strip(stride: int) -> int:
+    """How many rows of ``stride`` bytes ``compress`` makes a strip of."""
+    return max(1, _STRIP // stride)
+
+
+def compress(plain: Bytes2d, packing: int) -> list[bytes]:
+    """[H, bytes per row] → compressed strips of ``rows_per_strip`` rows, by libtiff."""
     stream = io.BytesIO()
-    Image.fromarray(plain).save(stream, "TIFF", compression=KINDS[packing])
+    rows = rows_per_strip(plain.shape[1])
+    Image.fromarray(plain).save(
+        stream, "TIFF", compression=KINDS[packing], strip_size=rows * plain.shape[1]
+    )
     source = Source(stream, "a TIFF in memory")
     page = read_directory(source, *read_start(source))
-    pieces = [source.at(offset, size) for offset, size in tiff.segments(page)]
-    return pieces, page.integer(tiff.ROWS_PER_STRIP, plain.shape[0])
+    if min(rows, plain.shape[0]) != page.integer(tiff.ROWS_PER_STRIP, plain.shape[0]):
+        raise ValueError("libtiff made strips of another size")
+    return [source.at(offset, size) for offset, size in tiff.segments(page)]
 
 
 def _words(page: Directory, plain: Bytes2d) -> Words:

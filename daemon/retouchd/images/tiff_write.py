@@ -1,19 +1,23 @@
 """TIFF files written with all their metadata, at 8 and 16 bits alike.
 
 Pillow can't write 16-bit colour, and neither tifffile (without further packages) nor OpenCV write
-LZW together with EXIF; so libtiff compresses the rows (see ``tiff_pixels``), and the directories
-are laid out here.
+LZW together with EXIF; so zlib, or libtiff (see ``tiff_pixels``), compresses the rows, group by
+group, and the directories are laid out here.
 """
 
 from __future__ import annotations
 
+import io
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retouchd.images import exif, tiff, tiff_pixels
+from retouchd.images.deflating import deflater, strategy_for
 from retouchd.images.ifd import Order, Value, long, pack_tree, short
 from retouchd.images.metadata import Metadata
 from retouchd.images.photo import Pixels
@@ -21,6 +25,9 @@ from retouchd.images.photo import Pixels
 DEFLATE: Final = 8
 _DIFFERENCED: Final = frozenset({5, 8, 50000})
 _PLAIN_STRIP: Final = 1 << 20
+_DEFLATED: Final = 1 << 18
+_SHARE: Final = 4
+_GROUP: Final = 1 << 22
 _LIMIT: Final = 2**32 - (1 << 20)
 _STRAIGHT_ALPHA: Final = 2
 
@@ -54,21 +61,67 @@ def write(pixels: Pixels, metadata: Metadata) -> bytes:
     at = end + end % 2
     body, start = pack_tree(order, top, parts, at)
     head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start)
-    return b"".join((head, *pieces, b"\0" * (end % 2), body))
+    stream = io.BytesIO(head)
+    stream.seek(0, io.SEEK_END)
+    for piece in _emptied(pieces):
+        stream.write(piece)
+    stream.write(b"\0" * (end % 2) + body)
+    return stream.getvalue()
+
+
+def _emptied(pieces: list[bytes]) -> Iterator[bytes]:
+    """The pieces, each given up once it was taken: all of them are a second file in memory."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def _strips(pixels: Pixels, order: Order, packing: int) -> tuple[list[bytes], int]:
+    """The compressed strips, and the rows of each but the last."""
+    stride = pixels[0].nbytes
+    if packing == DEFLATE:
+        rows = max(1, _DEFLATED // stride)
+        plain = [_stored(part, order, packing) for part in _sample(pixels, rows)]
+        strategy = strategy_for(b"".join(part.tobytes() for part in plain))
+        return [
+            _deflated(_stored(part, order, packing), strategy) for part in _parts(pixels, rows)
+        ], rows
+    if packing == 1:
+        rows = max(1, _PLAIN_STRIP // stride)
+        return [_stored(part, order, 1).tobytes() for part in _parts(pixels, rows)], rows
+    rows = tiff_pixels.rows_per_strip(stride)
+    pieces: list[bytes] = []
+    for part in _parts(pixels, rows * max(1, _GROUP // (rows * stride))):
+        pieces += tiff_pixels.compress(_stored(part, order, packing), packing)
+    return pieces, rows
+
+
+def _parts(pixels: Pixels, rows: int) -> Iterator[Pixels]:
+    for top in range(0, pixels.shape[0], rows):
+        yield pixels[top : top + rows]
+
+
+def _sample(pixels: Pixels, rows: int) -> list[Pixels]:
+    """Some rows of the upper, the middle and the lower part."""
+    few = max(1, rows // _SHARE)
+    tops = {pixels.shape[0] * share // 6 for share in (1, 3, 5)}
+    return [pixels[top : top + few] for top in sorted(tops)]
+
+
+def _deflated(plain: NDArray[np.uint8], strategy: int) -> bytes:
+    stream = deflater(strategy)
+    return stream.compress(plain.tobytes()) + stream.flush()
+
+
+def _stored(part: Pixels, order: Order, packing: int) -> NDArray[np.uint8]:
+    """Rows as bytes [rows, bytes], with the predictor applied."""
     if packing in _DIFFERENCED:
-        differences = pixels.copy()
+        differences = part.copy()
         # Unsigned overflow is what TIFF's predictor asks for.
-        np.subtract(pixels[:, 1:], pixels[:, :-1], out=differences[:, 1:])
-        pixels = differences
-    stored = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(order), copy=False))
-    plain = stored.view(np.uint8).reshape(pixels.shape[0], -1)
-    if packing != 1:
-        return tiff_pixels.compress(plain, packing)
-    rows = max(1, _PLAIN_STRIP // plain.shape[1])
-    return [plain[i : i + rows].tobytes() for i in range(0, plain.shape[0], rows)], rows
+        np.subtract(part[:, 1:], part[:, :-1], out=differences[:, 1:])
+        part = differences
+    stored = np.ascontiguousarray(part.astype(part.dtype.newbyteorder(order), copy=False))
+    return stored.view(np.uint8).reshape(part.shape[0], -1)
 
 
 def _layout(pixels: Pixels, order: Order, packing: int, rows: int) -> dict[int, Value]:

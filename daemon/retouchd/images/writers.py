@@ -1,4 +1,4 @@
-"""Pixels and metadata → the bytes of a JPEG, PNG, WebP, AVIF or BMP file."""
+"""Pixels and metadata → the bytes of a JPEG, WebP, AVIF or BMP file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from retouchd.images import bmp, exif, jpeg, png
+from retouchd.images import bmp, exif, jpeg
 from retouchd.images.metadata import JpegTraits, Metadata
 from retouchd.images.photo import Pixels
 
@@ -20,7 +20,6 @@ Written = tuple[bytes, tuple[str, ...]]
 LONGEST_SEGMENT: Final = 65_400
 _JPEG_QUALITY: Final = 92
 _QUALITY: Final = 90
-_PNG_LEVEL: Final = 4
 _SAMPLINGS: Final = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
 _FULL_CHROMA_FROM: Final = 90
 
@@ -40,6 +39,15 @@ def _image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(flat))
 
 
+def _for_jpeg(pixels: Pixels) -> Image.Image:
+    """Pillow's JPEG encoder reads gray, and RGB at four bytes a pixel, where they lie."""
+    height, width, channels = pixels.shape
+    mode = "L" if channels == 1 else "RGBX"
+    plain = pixels if channels == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA)
+    lying = np.ascontiguousarray(plain)
+    return Image.frombuffer(mode, (width, height), lying, "raw", mode, 0, 1)
+
+
 def _saved(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **{key: value for key, value in options.items() if value is not None})
@@ -55,7 +63,6 @@ def jpeg_file(pixels: Pixels, metadata: Metadata, quality: Quality) -> Written:
     else:
         wanted = _JPEG_QUALITY if quality == "same" else quality
         options = {"quality": wanted, "subsampling": 0 if wanted >= _FULL_CHROMA_FROM else 2}
-        options |= {"optimize": True}
     options |= {
         "exif": None if metadata.exif is None else exif.PREFIX + metadata.exif,
         "icc_profile": metadata.icc,
@@ -64,7 +71,7 @@ def jpeg_file(pixels: Pixels, metadata: Metadata, quality: Quality) -> Written:
         "dpi": metadata.dpi,
         "extra": None if metadata.iptc is None else jpeg.iptc_segment(metadata.iptc),
     }
-    return _saved_jpeg(_image(pixels), options), notes
+    return _saved_jpeg(_for_jpeg(pixels), options), notes
 
 
 def _saved_jpeg(image: Image.Image, options: dict[str, Any]) -> bytes:
@@ -125,38 +132,12 @@ def bmp_file(pixels: Pixels, metadata: Metadata) -> bytes:
     return bmp.rgba_header(width, height, metadata.dpi) + rows.tobytes()
 
 
-def png_file(pixels: Pixels, metadata: Metadata) -> bytes:
-    """Pixels [H, W, C] of 8 or 16 bits, exactly."""
-    return png.with_chunks(_png_pixels(pixels), png.metadata_chunks(metadata))
-
-
-def _png_pixels(pixels: Pixels) -> bytes:
-    if pixels.shape[2] != 2:
-        return _by_opencv(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-    # OpenCV has no gray with alpha: its bytes are given as another type of equal size.
-    deep = pixels.dtype == np.uint16
-    swapped = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">")))
-    if deep:
-        disguised: Pixels = swapped.view(np.uint8)
-    else:
-        disguised = swapped.view(">u2").astype(np.uint16)
-    plain = _by_opencv(".png", disguised, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_LEVEL])
-    return png.with_frame(plain, 16 if deep else 8, png.GRAY_ALPHA)
-
-
 def _bgr(pixels: Pixels) -> Pixels:
     if pixels.shape[2] == 3:
         return cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     if pixels.shape[2] == 4:
         return cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))
     return pixels
-
-
-def _by_opencv(ending: str, pixels: Pixels, options: list[int]) -> bytes:
-    done, data = cv2.imencode(ending, _bgr(pixels), options)
-    if not done:
-        raise ValueError("the encoder gave up")
-    return data.tobytes()
 
 
 def avif_file(pixels: Pixels, metadata: Metadata, quality: Quality) -> Written:

@@ -85,6 +85,9 @@ CREATE TABLE kept (                      -- files that retention may delete, and
 );
 CREATE TABLE clock (newest REAL NOT NULL);
 
+-- migration: 2
+CREATE INDEX jobs_due ON jobs (crashes + interrupted, id) WHERE state IN ('ready', 'failed');
+
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
@@ -132,6 +135,11 @@ ORDER BY id DESC;
 -- name: running
 SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
 
+-- name: under_way
+-- Jobs that go on from what lies on the disk half written.
+SELECT * FROM jobs WHERE state IN ('running', 'published')
+OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL) ORDER BY id;
+
 -- name: jobs_holding
 -- By a path outside the inbox: an output, or an original that was moved.
 SELECT * FROM jobs WHERE lane = :lane AND (
@@ -140,10 +148,11 @@ SELECT * FROM jobs WHERE lane = :lane AND (
 ) ORDER BY id DESC;
 
 -- name: due
--- The next job to start. Jobs that saw a crash go last, so that the others get done.
-SELECT * FROM jobs
-WHERE (state = 'ready'
-       OR (state = 'failed' AND (next_attempt_at <= :now OR next_attempt_at > :now + :longest)))
+-- The next job to start. Jobs that saw a crash go last, so that the others get done. By that index,
+-- the first that fits is the answer; else a backlog would be sorted for each of its jobs.
+SELECT * FROM jobs INDEXED BY jobs_due
+WHERE state IN ('ready', 'failed')
+AND (state = 'ready' OR next_attempt_at <= :now OR next_attempt_at > :now + :longest)
 AND lane IN (SELECT value FROM json_each(:lanes))
 AND id NOT IN (SELECT value FROM json_each(:busy))
 ORDER BY crashes + interrupted, id LIMIT 1;
@@ -213,6 +222,15 @@ ON CONFLICT (lane, role, path) DO UPDATE SET job = excluded.job, size = excluded
 -- Only of finished work: what a quarantined job would need for a retry under way stays.
 SELECT kept.* FROM kept JOIN jobs ON jobs.id = kept.job
 WHERE jobs.state IN ('done', 'quarantined', 'cancelled') AND kept.lane = :lane ORDER BY kept.id;
+
+-- name: kept_still
+-- Of these files, those that may still be deleted.
+SELECT kept.* FROM kept JOIN jobs ON jobs.id = kept.job
+WHERE jobs.state IN ('done', 'quarantined', 'cancelled')
+AND kept.id IN (SELECT value FROM json_each(:ids)) ORDER BY kept.id;
+
+-- name: keeper
+SELECT job FROM kept WHERE lane = :lane AND role = :role AND path = :path;
 
 -- name: forget_kept
 DELETE FROM kept WHERE id = :id;

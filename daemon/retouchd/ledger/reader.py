@@ -146,6 +146,10 @@ class LedgerReader:
         """Jobs in the middle of an attempt."""
         return self._jobs("running")
 
+    def under_way(self) -> list[Job]:
+        """Jobs that may go on from what lies on the disk half written."""
+        return self._jobs("under_way")
+
     def live(self, lane: str) -> list[Job]:
         """Jobs of a lane that have something to do or whose originals still lie in its inbox."""
         with self.snapshot():
@@ -238,10 +242,16 @@ class LedgerReader:
 
     def kept(self, lane: str) -> list[KeptFile]:
         """The lane's files that retention may delete."""
-        return [
-            KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})
-            for row in self._all("kept_files", lane=lane)
-        ]
+        return [_to_kept(row) for row in self._all("kept_files", lane=lane)]
+
+    def kept_still(self, ids: Collection[int]) -> list[KeptFile]:
+        """Of these files, those that retention may still delete."""
+        return [_to_kept(row) for row in self._all("kept_still", ids=json.dumps(list(ids)))]
+
+    def keeper(self, lane: str, role: str, path: str) -> int | None:
+        """The job whose file retention knows at ``path``, None where it knows none."""
+        row = self._one("keeper", lane=lane, role=role, path=path_blob(path))
+        return int(row[0]) if row else None
 
     def newest_clock(self) -> float:
         """The newest time that the ledger has seen, in seconds since the epoch."""
@@ -272,3 +282,7 @@ class LedgerReader:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("COMMIT")
+
+
+def _to_kept(row: sqlite3.Row) -> KeptFile:
+    return KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})

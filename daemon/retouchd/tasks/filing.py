@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from retouchd import files
-from retouchd.durable import make_durable
+from retouchd.durable import make_absence_durable, make_durable
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.moving import Outcome, move
 from retouchd.naming import OUR_PREFIX, PROBE, job_of_temporary
@@ -141,13 +142,25 @@ def copy_output(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def prune(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """Delete files that are unchanged. values: root, files (path, stat). Gives deleted (bools)."""
-    deleted = []
+    """Delete files that are unchanged, durably, and the folders that this leaves empty. values:
+    root, files (path, stat), seconds.
+
+    Gives deleted (bools) for the first of the files, as far as it came in about so many seconds,
+    but at least for one. Repeating it completes what was cut off.
+    """
+    ends = time.monotonic() + values["seconds"]
+    deleted, of_folder = [], {}
     with open_root(root_of(values["root"])) as root:
         for wire in values["files"]:
-            deleted.append(files.delete(root, wire["path"], stat_of(wire["stat"])))
-            if deleted[-1]:
-                files.remove_empty_folders(root, wire["path"])
+            path = wire["path"]
+            deleted.append(files.delete(root, path, stat_of(wire["stat"]), durably=False))
+            of_folder[os.path.dirname(path)] = path
+            if time.monotonic() > ends:
+                break
+        for path in of_folder.values():
+            # Also for what was gone: an earlier try may have ended right after it.
+            make_absence_durable(root, path)
+            files.remove_empty_folders(root, path)
     return {"deleted": deleted}, []
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ from retouchd.images import (
     is_lossless,
 )
 from retouchd.masks import Hole, Names, read_hole
-from retouchd.regions import plan
+from retouchd.regions import DEFAULTS, Region, plan
 from retouchd.roots import open_root
-from retouchd.shared import SharedArray, attach, put_all
+from retouchd.shared import SharedArray, attach, handing_over, put
+from retouchd.spool import spooled
 from retouchd.tasks.packing import pack, unpack
+from retouchd.tasks.room import Room
 from retouchd.tasks.values import Answer, Original, Task, Values, original_of, region_of, root_of
 from retouchd.verify import check_output
 
@@ -40,43 +42,55 @@ def prepare(values: Values, _: Sequence[SharedArray]) -> Answer:
     """Decode the originals and plan the regions.
 
     values: image, mask (originals; mask may be null), source, rectangles, mask_settings,
-    strategy, max_pixels, max_bytes. Gives sha256 (image, mask), metadata, regions (with the sizes
-    of their crops), coverage, notes; and four arrays: the photo [H, W, C], its hole [H, W], and
-    the crops' RGB and masks, each flat and one behind the other.
+    strategy, largest, max_pixels, max_bytes. Gives sha256 (image, mask), metadata, regions,
+    coverage, notes; and four arrays: the photo [H, W, C], its hole [H, W], and the RGB and masks
+    of the crops that are solved at once, each flat and one behind the other.
     """
     image = original_of(values["image"])
     mask = original_of(values["mask"]) if values["mask"] else None
-    data = _read(image, values)
-    photo = decode(data, _shown(image), values["max_pixels"])
-    hashes = {"image": _sha256(data), "mask": None}
-    del data
-    hole, hashes["mask"] = _hole(photo, image, mask, values)
-    regions = plan(hole.mask, values["strategy"])
-    crops = [cut(photo.pixels, hole.mask, region) for region in regions]
-    sizes = [list(mask.shape) for _, mask in crops]
+    with handing_over() as shared:
+        photo, sha256 = _photo(image, values, shared)
+        hole, mask_sha256 = _hole(photo, image, mask, values)
+        regions = plan(hole.mask, values["strategy"], DEFAULTS.within(values["largest"]))
+        shared.append(put(hole.mask, _rows(regions)))
+        crops = [cut(photo.pixels, hole.mask, region) for region in regions if region.at_once]
+        shared.append(put(pack([rgb for rgb, _ in crops], photo.pixels.dtype)))
+        shared.append(put(pack([mask for _, mask in crops], hole.mask.dtype)))
     result = {
-        "sha256": hashes,
+        "sha256": {"image": sha256, "mask": mask_sha256},
         "metadata": photo.metadata.to_wire(),
-        "regions": [{**asdict(r), "crop": size} for r, size in zip(regions, sizes, strict=True)],
+        "regions": [asdict(region) for region in regions],
         "coverage": hole.coverage,
         "notes": list(hole.notes),
     }
-    rgbs = pack([rgb for rgb, _ in crops], photo.pixels.dtype)
-    masks = pack([mask for _, mask in crops], hole.mask.dtype)
-    return result, put_all([photo.pixels, hole.mask, rgbs, masks])
+    return result, shared
 
 
-def _read(original: Original, values: Values) -> bytes:
+def _rows(regions: Sequence[Region]) -> slice:
+    """The rows with hole in them: every pixel of it lies in a region's core."""
+    cores = [region.core for region in regions]
+    end = max((core.top + core.height for core in cores), default=0)
+    return slice(min((core.top for core in cores), default=0), end)
+
+
+def _photo(image: Original, values: Values, shared: list[SharedArray]) -> tuple[Photo, str]:
+    """The photo, decoded into the first of the shared arrays, and its file's sha256."""
+    room = Room(shared)
+    file, sha256 = _read(image, values)
+    with file:
+        photo = decode(file, _shown(image), values["max_pixels"], room)
+    return replace(photo, pixels=room.hold(photo.pixels)), sha256
+
+
+def _read(original: Original, values: Values) -> tuple[BinaryIO, str]:
     with open_root(original.root) as root:
-        return files.read_drop(root, original.path, values["max_bytes"], original.stat)
+        parts = files.drop_parts(root, original.path, values["max_bytes"], original.stat)
+        # A share is read once, and what decodes sees only what was hashed.
+        return spooled(parts)
 
 
 def _shown(original: Original) -> str:
     return original.path
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _hole(
@@ -85,9 +99,9 @@ def _hole(
     grey, sha256 = None, None
     notes: tuple[str, ...] = ()
     if mask:
-        data = _read(mask, values)
-        sha256 = _sha256(data)
-        picture = decode_mask(data, _shown(mask), values["max_pixels"])
+        file, sha256 = _read(mask, values)
+        with file:
+            picture = decode_mask(file, _shown(mask), values["max_pixels"])
         grey, notes = picture.grey, picture.notes
     hole = read_hole(
         photo.pixels.shape[:2],
@@ -103,10 +117,10 @@ def _hole(
 def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     """Put the model's answers into the photo, encode it, check it and write it.
 
-    values: regions, metadata, blend, feather, opaque (whether the hole was in the photo's alpha,
-    which is closed then), output, root, temporary, name, verbatim (an original to copy byte by
-    byte, when nothing is to be repaired or converted). arrays: photo, hole, and the answers as
-    float32 RGB, flat. Gives sha256, size, extension, notes.
+    values: regions, metadata, blend, feather, match (colour, grain), opaque (whether the hole was
+    in the photo's alpha, which is closed then), output, root, temporary, name, verbatim (an
+    original to copy byte by byte, when nothing is to be repaired or converted). arrays: photo,
+    hole, and the answers as float32 RGB, flat. Gives sha256, size, extension, notes.
     """
     if values["verbatim"]:
         original = original_of(values["verbatim"])
@@ -127,28 +141,48 @@ def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
             crop,
             blend=values["blend"],
             feather_px=values["feather"],
+            colour=values["match"]["colour"],
+            with_grain=values["match"]["grain"],
         )
-    if values["opaque"]:
-        pixels[hole > 0, -1] = np.iinfo(pixels.dtype).max
+        if values["opaque"]:
+            core = region_of(region).core.slices
+            pixels[core][hole[core] > 0, -1] = np.iinfo(pixels.dtype).max
     metadata = Metadata.from_wire(values["metadata"])
     settings = Output.model_construct(**values["output"])
     result = Photo(pixels, metadata)
-    encoded = encode(
-        result,
-        format=settings.format,
-        quality=settings.quality,
-        strip_metadata=settings.strip_metadata,
-        name=values["name"],
+    answer = _write(
+        values,
+        encode(
+            result,
+            format=settings.format,
+            quality=settings.quality,
+            strip_metadata=settings.strip_metadata,
+            name=values["name"],
+        ),
     )
-    check_output(
-        encoded,
-        composed=pixels,
-        original=photo,
-        hole=hole,
-        lossless=is_lossless(result, settings.format),
-        name=values["name"],
-    )
-    return _write(values, encoded)
+    with _written(values) as output:
+        check_output(
+            output,
+            composed=pixels,
+            original=photo,
+            hole=hole,
+            lossless=is_lossless(result, settings.format),
+            name=values["name"],
+        )
+    return answer
+
+
+@contextmanager
+def _written(values: Values) -> Iterator[BinaryIO]:
+    """The temporary output as it lies on the disk; it is removed if it turns out to be wrong."""
+    hidden = values["temporary"]
+    with open_root(root_of(values["root"])) as root:
+        try:
+            with files.open_drop(root, hidden) as (fd, _), os.fdopen(os.dup(fd), "rb") as file:
+                yield file
+        except BaseException:
+            files.delete(root, hidden)
+            raise
 
 
 def _write(values: Values, encoded: Encoded) -> Answer:

@@ -1,0 +1,100 @@
+"""What one look at an inbox tells the ledger, while jobs go on beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retouchd.clock import Clock
+from retouchd.config import parse
+from retouchd.intake import Intake
+from retouchd.job import FileStat, Role, State
+from retouchd.lanes import LaneState
+from retouchd.ledger import Ledger, NewDrop
+from retouchd.listing import Found
+
+PHOTO, MASK = FileStat(10, 1, 7), FileStat(5, 2, 8)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.sqlite3")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def intake(ledger: Ledger) -> Intake:
+    config = parse("lanes: [{name: a, root: /srv/a}]", "x")
+    hands: Any = None
+    return Intake(
+        LaneState(config.lanes[0]),
+        ledger,
+        hands,
+        config.scan,
+        clock=Clock(),
+        say=lambda *words, **facts: None,
+        patience=5.0,
+    )
+
+
+@pytest.fixture
+def pair(ledger: Ledger) -> int:
+    """A pair in the inbox, in a job that is at work."""
+    drops = [NewDrop(Role.IMAGE, "p.png", PHOTO), NewDrop(Role.MASK, "p_mask.png", MASK)]
+    number = ledger.add(
+        lane="a", task="inpaint", source="mask", state=State.READY, drops=drops, now=1.0
+    )
+    ledger.change(number, State.RUNNING, now=1.0)
+    return number
+
+
+def states(ledger: Ledger) -> list[State]:
+    return [job.state for job in ledger.live("a")]
+
+
+@pytest.mark.parametrize("state", [State.READY, State.WAITING, State.FAILED])
+def test_a_job_that_goes_back_to_the_queue_during_a_look_keeps_its_files(
+    intake: Intake, ledger: Ledger, pair: int, state: State
+) -> None:
+    """While it was at work its files were left out of the list; they are not gone."""
+    before = ledger.live("a")
+    ledger.change(pair, state, now=2.0)
+    intake._tell([], before)
+    assert states(ledger) == [state]
+
+
+def test_a_job_that_a_person_has_tried_again_during_a_look_keeps_its_files(
+    intake: Intake, ledger: Ledger, pair: int
+) -> None:
+    ledger.change(pair, State.READY, now=2.0)
+    ledger.change(pair, State.CANCELLED, now=2.0)
+    before = ledger.live("a")
+    ledger.change(pair, State.READY, now=3.0)
+    intake._tell([], before)
+    assert states(ledger) == [State.READY]
+
+
+def test_a_file_replaced_under_a_job_that_goes_back_to_the_queue_gets_no_second_job(
+    intake: Intake, ledger: Ledger, pair: int
+) -> None:
+    before = ledger.live("a")
+    ledger.change(pair, State.READY, now=2.0)
+    intake._tell([Found("p.png", 99, True)], before)
+    assert states(ledger) == [State.READY]
+    # The next look sees that it still moves.
+    intake._tell([Found("p.png", 99, True), Found("p_mask.png", 8, True)], ledger.live("a"))
+    assert states(ledger) == [State.WAITING]
+
+
+def test_files_that_a_person_took_away_end_their_job(
+    intake: Intake, ledger: Ledger, pair: int
+) -> None:
+    ledger.change(pair, State.READY, now=2.0)
+    intake._tell([], ledger.live("a"))
+    job = ledger.job(pair)
+    assert job is not None
+    assert job.state is State.CANCELLED

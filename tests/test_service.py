@@ -1,0 +1,107 @@
+"""Whether the service is alive, and who is told what holds it up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from retouchd.blackbox import DEVICE
+from retouchd.clock import Clock
+from retouchd.config import Lane, parse
+from retouchd.errors import DiskFull, RootLost
+from retouchd.lanes import ROLES, LaneState
+from retouchd.pruning import Pruned
+from retouchd.retention import Decision
+from retouchd.roots import RootRef
+from retouchd.service import DEVICE_PATIENCE, Service
+
+NOW = 10_000.0
+
+
+class Parts:
+    """As much of the machinery as the question needs."""
+
+    def __init__(self) -> None:
+        self.lanes: list[Any] = []
+        self.engine = SimpleNamespace(last_beat=lambda: self.beat)
+        self.beat = NOW
+        self.noted: list[list[str]] = []
+        self.note_stuck = self.noted.append
+        self.pruned: list[str] = []
+        self.pruning = SimpleNamespace(prune=self._prune)
+
+    def _prune(self, lane: Lane, now: float) -> Pruned:
+        self.pruned.append(lane.name)
+        return Pruned(lane.name, Decision(()))
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+@pytest.fixture
+def service(parts: Parts, tmp_path: Path) -> Iterator[Service]:
+    config = parse(f"lanes: [{{name: web, root: {tmp_path}}}]", "x")
+    made = Service(
+        config,
+        parts,  # type: ignore[arg-type]
+        Clock(),
+        lambda *words, **facts: None,
+        once=False,
+        read_config=lambda: config,
+    )
+    made._watching._intakes["web"] = intake(NOW)
+    yield made
+    made._watching._intakes.clear()
+    made._watching.stop()
+
+
+def intake(beat: float, *, alive: bool = True) -> Any:
+    return SimpleNamespace(is_alive=lambda: alive, beat=beat)
+
+
+def test_a_service_whose_parts_advance_is_alive(service: Service, parts: Parts) -> None:
+    assert service._alive(NOW)
+    assert parts.noted == [[]]
+
+
+def test_a_stuck_device_is_noted_and_forgotten_when_it_goes_on(
+    service: Service, parts: Parts
+) -> None:
+    parts.beat = NOW - DEVICE_PATIENCE
+    assert not service._alive(NOW)
+    parts.beat = NOW
+    assert service._alive(NOW)
+    assert parts.noted == [[DEVICE], []]
+
+
+@pytest.mark.parametrize("stuck", [intake(NOW - 1e4), intake(NOW, alive=False)])
+def test_a_stuck_intake_is_noted_by_its_lane(service: Service, parts: Parts, stuck: Any) -> None:
+    service._watching._intakes["web"] = stuck
+    assert not service._alive(NOW)
+    assert parts.noted == [["the intake of lane web"]]
+
+
+def test_a_lane_without_space_is_pruned_and_soon_and_one_without_its_share_is_not(
+    service: Service, parts: Parts
+) -> None:
+    """A full disk may wait for what pruning gives; a lost one has nothing to give."""
+    lanes = {
+        name: LaneState(parse(f"lanes: [{{name: {name}, root: /x}}]", "x").lanes[0])
+        for name in ("well", "full", "lost")
+    }
+    for lane in lanes.values():
+        lane.set_roots({role: RootRef(lane.name, role, f"/x/{role}", "m") for role in ROLES})
+    parts.lanes = list(lanes.values())
+    assert service._prune_every() == 3600
+    lanes["lost"].pause_for(RootLost(path="/x", cause="gone", lane="lost"), NOW)
+    assert service._prune_every() == 3600
+    lanes["full"].pause_for(DiskFull(path="/x", cause="no space", needed=9), NOW)
+    assert service._prune_every() == 60
+    service._prune_all()
+    assert parts.pruned == ["well", "full"]
