@@ -1,0 +1,1 @@
+"""Training of the networks that retouchd ships; see README.md."""

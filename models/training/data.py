@@ -1,0 +1,167 @@
+"""Samples for inpainting: a picture, a hole, and the hole's fill by Navier–Stokes.
+
+A sample is a pure function of (seed, side, number), so any number of worker processes gives the
+same stream, and a stream can be taken up at any place.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from models.training.masks import random_hole
+from models.training.photos import Photos, Picture
+from models.training.textures import random_texture
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from retouchd.classical import fill
+
+_LEAST_SCALE = 0.25  # of a photo's own resolution
+_TEXTURES = 0.12  # share of samples that are procedural
+_GAP = 8  # steps between two uses of the same sample
+
+
+class Batch(NamedTuple):
+    """image, filled: [B, 3, S, S] uint8 RGB, equal outside the hole. hole: [B, 1, S, S] uint8,
+    0 or 1."""
+
+    image: Tensor
+    hole: Tensor
+    filled: Tensor
+
+
+@dataclass(frozen=True)
+class Feed:
+    """How samples come.
+
+    batch: samples per step. reuse: how many steps see a sample, each time flipped or turned
+    differently; ``batch`` is divisible by it. workers: processes; 0 makes samples in this one.
+    device: where they go.
+    """
+
+    seed: int
+    batch: int
+    reuse: int = 1
+    workers: int = 0
+    device: str = "cpu"
+
+
+class Chunks(Dataset[Batch]):
+    """Fresh samples by number: chunk n is what step n sees for the first time."""
+
+    def __init__(self, photos: Photos, seed: int, side: int, size: int) -> None:
+        self.photos, self.seed, self.side, self.size = photos, seed, side, size
+
+    def __getitem__(self, number: int) -> Batch:
+        rngs = [
+            # Numbers start below zero, where a stream warms up.
+            np.random.default_rng([self.seed, self.side, number + (1 << 20), item])
+            for item in range(self.size)
+        ]
+        return stack([sample(rng, self.photos, self.side) for rng in rngs])
+
+
+def batches(photos: Photos, feed: Feed, side: int, first: int, last: int) -> Iterator[Batch]:
+    """The batches of steps ``first`` to ``last`` − 1, of pictures of that side."""
+    kept = (feed.reuse - 1) * _GAP
+    chunks = Chunks(photos, feed.seed, side, feed.batch // feed.reuse)
+    loader: DataLoader[Batch] = DataLoader(
+        chunks,
+        batch_size=None,
+        sampler=range(first - kept, last),
+        num_workers=feed.workers,
+        prefetch_factor=_prefetch(feed, side) if feed.workers else None,
+        multiprocessing_context="spawn" if feed.workers else None,
+        worker_init_fn=_calm,
+        pin_memory=feed.device.startswith("cuda"),
+    )
+    recent: deque[Batch] = deque(maxlen=kept + 1)
+    for number, chunk in enumerate(loader, first - kept):
+        # There first: on a GPU, turning and joining cost nothing.
+        recent.append(Batch(*(part.to(feed.device, non_blocking=True) for part in chunk)))
+        if number >= first:
+            rng = np.random.default_rng([feed.seed, number + (1 << 20), 1])
+            yield _joined([turned(part, rng) for part in list(recent)[::_GAP]])
+
+
+def sample(rng: Generator, photos: Photos, side: int) -> tuple[Picture, Picture, Picture]:
+    """(image [S, S, 3], hole [S, S] 0/255, filled [S, S, 3]), all uint8."""
+    if rng.random() < _TEXTURES:
+        image = random_texture(rng, side)
+    else:
+        image = tinted(rng, crop(rng, photos[int(rng.integers(len(photos)))], side))
+    hole = random_hole(rng, side)
+    return image, hole, filled(image, hole)
+
+
+def filled(image: Picture, hole: Picture) -> Picture:
+    """The image with its hole filled exactly as the product's ``classical`` model fills it."""
+    return np.asarray(np.round(fill(image, hole) * 255), np.uint8)
+
+
+def crop(rng: Generator, photo: Picture, side: int) -> Picture:
+    """A square of the photo at a random scale between a quarter and its own, perhaps mirrored."""
+    shortest = min(photo.shape[:2])
+    least = max(_LEAST_SCALE, side / shortest)
+    scale = float(np.exp(rng.uniform(np.log(min(least, 1.0)), 0)))
+    wide = min(shortest, round(side / scale))
+    top, left = (int(rng.integers(0, length - wide + 1)) for length in photo.shape[:2])
+    cut = photo[top : top + wide, left : left + wide]
+    shrunk = cv2.resize(cut, (side, side), interpolation=cv2.INTER_AREA) if wide != side else cut
+    return np.ascontiguousarray(shrunk[:, ::-1] if rng.random() < 0.5 else shrunk)
+
+
+def tinted(rng: Generator, image: Picture) -> Picture:
+    """Mild changes of exposure, contrast and white balance."""
+    gain = rng.uniform(0.8, 1.15) * (1 + rng.normal(0, 0.04, 3))
+    power = np.exp(rng.normal(0, 0.15))
+    ramp = np.linspace(0, 1, 256)[:, None] ** power * gain * 255
+    table = np.clip(np.round(ramp), 0, 255).astype(np.uint8)[None]  # [1, 256, 3]
+    return np.asarray(cv2.LUT(image, table), np.uint8)
+
+
+def stack(samples: list[tuple[Picture, Picture, Picture]]) -> Batch:
+    """Samples → a batch."""
+    images, holes, fills = (np.stack(part) for part in zip(*samples, strict=True))
+    hole = torch.from_numpy((holes > 127).astype(np.uint8))[:, None]
+    return Batch(_channels_first(images), hole, _channels_first(fills))
+
+
+def turned(batch: Batch, rng: Generator) -> Batch:
+    """One of the eight flips and quarter turns, the same for the whole batch."""
+    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    parts = [torch.rot90(part, turns, (2, 3)) for part in batch]
+    return Batch(*(part.flip(3) for part in parts)) if flip else Batch(*parts)
+
+
+def _prefetch(feed: Feed, side: int) -> int:
+    """Chunks that each worker keeps ready; they wait in shared memory, of which containers often
+    have little. Raises MemoryError if there is not enough for one each."""
+    chunk = feed.batch // feed.reuse * side * side * 7
+    room = shutil.disk_usage("/dev/shm").free // (2 * chunk * feed.workers)
+    if room < 1:
+        raise MemoryError("/dev/shm is too small for the samples of so many workers: use fewer")
+    return min(4, room)
+
+
+def _joined(parts: list[Batch]) -> Batch:
+    return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def _channels_first(pictures: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def _calm(_: int) -> None:
+    """One thread per worker process; there are as many as there are processors."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
