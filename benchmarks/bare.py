@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,14 @@ def recorded(root: Path, model: str, sets: Sets) -> list[Request]:
 def _quiet(event: str, **facts: object) -> None: ...
 
 
+@dataclass(frozen=True)
+class Alone:
+    """What all forwards took: seconds, and seconds of all processors together."""
+
+    wall: float
+    cpu: float
+
+
 class Bare:
     """A model with nothing around it, on the requests in ``folder``; ready when this returns.
 
@@ -85,9 +94,10 @@ class Bare:
 
     def __init__(self, model: str, device: str, folder: Path, requests: list[Request]) -> None:
         file = folder / "requests.npz"
-        arrays = {f"image{n}": request.image for n, request in enumerate(requests)}
-        masks = {f"mask{n}": request.mask for n, request in enumerate(requests)}
-        np.savez(file, **arrays, **masks)
+        arrays: dict[str, Any] = {}
+        for number, request in enumerate(requests):
+            arrays |= {f"image{number}": request.image, f"mask{number}": request.mask}
+        np.savez(file, **arrays)
         command = [sys.executable, "-m", "benchmarks.bare", model, device, str(file)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -101,19 +111,20 @@ class Bare:
             raise RuntimeError("the process for the model alone ended")
         return line
 
-    def seconds(self) -> float:
-        """How long all forwards take now."""
+    def paint(self) -> Alone:
+        """All forwards, now."""
         assert self._process.stdin
         self._process.stdin.write("again\n")
         self._process.stdin.flush()
-        return float(self._answer())
+        wall, cpu = self._answer().split()
+        return Alone(float(wall), float(cpu))
 
     def close(self) -> None:
         self._process.communicate()
 
 
 def _serve(model: str, device: str, file: Path) -> None:
-    """Answer every line with the seconds that all forwards took."""
+    """Answer every line with what all forwards took."""
     place = choose(Device(use=device))
     painter = open_painter(resolve(model, file.parent), place, None, lambda: None)
     precision = painter.auto.get("precision", "fp32")
@@ -123,9 +134,9 @@ def _serve(model: str, device: str, file: Path) -> None:
         count = len(arrays.files) // 2
         regions = [(arrays[f"image{n}"], arrays[f"mask{n}"]) for n in range(count)]
     for _ in sys.stdin:
-        began = time.perf_counter()
+        wall, cpu = time.perf_counter(), time.process_time()
         _paint(tuned, regions)
-        print(time.perf_counter() - began, flush=True)
+        print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
     painter.close()
 
 

@@ -39,14 +39,16 @@ MEMFD = "/memfd:retouchd"
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
-def main(model: str = "classical", photos: int = PHOTOS) -> None:
+def main(model: str = "classical", photos: int = PHOTOS, kinds: str = "") -> None:
     print(f"model {model}; memory in MiB of the service and all its hands\n")
     print("| photo | file | decoded | idle before | peak | above idle | idle after |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name, write in LARGE_KINDS.items():
-        _peak(name, write, model)
-    print()
-    _growth(model, photos)
+        if kinds in name:
+            _peak(name, write, model)
+    if photos:
+        print()
+        _growth(model, photos)
 
 
 # The photos.
@@ -78,8 +80,13 @@ def _png(path: Path, pixels: Pixels) -> None:
 
 
 def _tiff16(path: Path, pixels: Pixels) -> None:
-    options = [cv2.IMWRITE_TIFF_COMPRESSION, 8]
-    cv2.imwrite(str(path.with_suffix(".tif")), pixels.astype(np.uint16) * 257, options)
+    """With noise in the lower bits, which no compression makes smaller."""
+    noise = np.random.default_rng(0).integers(0, 256, (257, *pixels.shape[1:]), np.uint8)
+    deep = pixels.astype(np.uint16) << 8
+    for top in range(0, len(deep), len(noise)):
+        part = deep[top : top + len(noise)]
+        part |= noise[: len(part)]
+    cv2.imwrite(str(path.with_suffix(".tif")), deep, [cv2.IMWRITE_TIFF_COMPRESSION, 8])
 
 
 Write = Callable[[Path, Pixels], None]
@@ -278,4 +285,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="classical")
     parser.add_argument("--photos", type=int, default=PHOTOS)
+    parser.add_argument("--kinds", default="", help="only the large photos whose kind has this")
     main(**vars(parser.parse_args()))

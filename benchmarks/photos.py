@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+Pixels = NDArray[np.uint8]
 FOLDER = (
     Path(os.environ.get("RETOUCHD_SAMPLES") or Path(__file__).parents[2] / "shared" / "data")
     / "samples"
@@ -46,7 +48,7 @@ def fill(folder: Path, count: int) -> None:
         _pair(FOLDER / name, size, folder / f"p{number:03}")
 
 
-def pairs(names: tuple[str, ...], folder: Path) -> None:
+def pairs(names: Sequence[str], folder: Path) -> None:
     """Write samples as they are."""
     folder.mkdir(parents=True)
     for name in names:
@@ -63,9 +65,17 @@ def photos_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if mask_of(file).exists())
 
 
+def read(file: Path, flags: int) -> Pixels:
+    """One picture as OpenCV reads it, in 8 bits."""
+    picture = cv2.imread(str(file), flags)
+    if picture is None:
+        raise RuntimeError(f"{file} can't be read")
+    return picture.astype(np.uint8, copy=False)
+
+
 def _pair(source: Path, megapixels: int | None, stem: Path) -> None:
     target = stem.with_suffix(source.suffix)
-    photo = cv2.imread(str(source), cv2.IMREAD_COLOR)
+    photo = read(source, cv2.IMREAD_COLOR)
     height, width = photo.shape[:2]
     scale = 1.0 if megapixels is None else (megapixels * 1e6 / (height * width)) ** 0.5
     if scale <= 1.0:
@@ -75,11 +85,11 @@ def _pair(source: Path, megapixels: int | None, stem: Path) -> None:
     size = (round(width * scale), round(height * scale))
     large = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
     cv2.imwrite(str(target), large, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    mask = cv2.imread(str(mask_of(source)), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(mask_of(target)), _moved(mask, size))
+    mask = _moved(read(mask_of(source), cv2.IMREAD_GRAYSCALE), size)
+    cv2.imwrite(str(mask_of(target)), mask)
 
 
-def _moved(mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _moved(mask: Pixels, size: tuple[int, int]) -> Pixels:
     """A mask in a photo of ``size`` (width, height), its centre at the same place as before."""
     moved = np.zeros(size[::-1], np.uint8)
     left, top, width, height = cv2.boundingRect(mask)

@@ -59,6 +59,11 @@ class Round:
     def published(self) -> float:
         return max(course.published for course in self.courses)
 
+    @property
+    def filed(self) -> float:
+        """Seconds from the drop to the last original filed."""
+        return max(course.done for course in self.courses) - self.dropped
+
     def total(self, stage: str) -> float:
         return sum(course.seconds(stage) for course in self.courses)
 

@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 from benchmarks import photos
-from benchmarks.bare import Bare, recorded
+from benchmarks.bare import Alone, Bare, recorded
 from benchmarks.lama import write_random_lama
 from benchmarks.running import Daemon, Round
 
@@ -55,20 +55,20 @@ def _measure(wish: argparse.Namespace, folder: Path) -> None:
         pixels = sum(request.mask.size for request in requests) / 1e6
         print(f"{wish.photos} photos, {len(requests)} regions of {pixels:.1f} megapixels together,")
         print(f"on {bare.device} in {bare.precision}", flush=True)
-        bare.seconds()
+        bare.paint()
         with closing(Daemon(folder / "root", model, sets)) as daemon:
             daemon.work(folder / "warm")
             found = []
             for number in range(wish.rounds):
-                alone, worked = bare.seconds(), daemon.work(folder / "photos")
+                alone, worked = bare.paint(), daemon.work(folder / "photos")
                 found.append((alone, worked))
                 print(f"\nround {number + 1}: ", end="")
                 _report(alone, worked)
-    ratios = [alone / worked.wall for alone, worked in found]
+    ratios = [alone.wall / worked.wall for alone, worked in found]
     print(f"\nbare / daemon, median of {wish.rounds} rounds: {statistics.median(ratios):.3f}")
 
 
-def _report(alone: float, worked: Round) -> None:
+def _report(alone: Alone, worked: Round) -> None:
     """Where the daemon's time goes, and what else was busy meanwhile."""
     wall, device, count = worked.wall, worked.total("device"), len(worked.courses)
     way_in = min(c.claimed + c.seconds("decode") for c in worked.courses)
@@ -76,11 +76,11 @@ def _report(alone: float, worked: Round) -> None:
     ends = (c.published - c.seconds("publish") - c.seconds("encode") for c in worked.courses)
     way_out = worked.published - max(ends)
     print(
-        f"bare {alone:.1f} s / daemon {wall:.1f} s = {alone / wall:.3f}"
+        f"bare {alone.wall:.1f} s / daemon {wall:.1f} s = {alone.wall / wall:.3f}"
         f" ({60 * count / wall:.1f} photos a minute)"
     )
     print(
-        f"  the daemon's {wall:.1f} s: device busy {device:.1f} ({device - alone:+.1f} against bare"
+        f"  the daemon's {wall:.1f} s: device busy {device:.1f} ({device - alone.wall:+.1f} against bare"
         f"), idle before the first region {way_in:.1f}, after the last {way_out:.1f},"
         f" between {wall - device - way_in - way_out:.1f}"
     )
@@ -94,16 +94,11 @@ def _report(alone: float, worked: Round) -> None:
     }
     print("  a photo, in seconds: ", end="")
     print(", ".join(f"{name} {total / count:.2f}" for name, total in stages.items()))
-    _report_cpu(worked)
-
-
-def _report_cpu(worked: Round) -> None:
-    count, cores, cpu = len(worked.courses), os.cpu_count() or 1, worked.cpu
-    there = max(c.done for c in worked.courses) - worked.dropped
+    cpu, cores = worked.cpu, (os.cpu_count() or 1) * worked.filed
     print(
-        f"  processor seconds a photo: main {cpu.main / count:.2f}, hands {cpu.hands / count:.2f};"
-        f" of {cores} cores, main had {cpu.main / cores / there:.0%}"
-        f" and hands {cpu.hands / cores / there:.0%}"
+        f"  processor seconds: bare {alone.cpu:.1f}; main {cpu.main:.1f}, which is"
+        f" {cpu.main / cores:.0%} of all cores, and hands {cpu.hands:.1f} ({cpu.hands / cores:.0%},"
+        f" {cpu.hands / count:.2f} a photo)"
     )
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from retouchd.blackbox import DEVICE, Verdict
 
+pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
+
 ABORTED = "Fatal Python error: Aborted"
 RUN = """
 import os, signal, sys
@@ -33,7 +35,7 @@ def run(folder: Path, end: str) -> str:
     In a process of its own, because a fault handler belongs to the whole process.
     """
     arguments = [sys.executable, "-c", RUN, str(folder), end]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=9, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=50, check=False)
     expected = {"close": 0, "exit": 0}.get(end, -getattr(signal, end, 0))
     assert done.returncode == expected, done.stderr
     return done.stdout.strip()
@@ -67,7 +69,7 @@ threading.Event().wait()
 def aborted(folder: Path, who: str, *stuck: str) -> Verdict:
     """What is thought of a run that was aborted while job 7 was on the device."""
     arguments = [sys.executable, "-c", ABORT, str(folder), who, *stuck]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=9, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == -signal.SIGABRT, done.stderr
     # In a process of its own, like every other: only its answer is wanted here.
     code = (
@@ -76,7 +78,7 @@ def aborted(folder: Path, who: str, *stuck: str) -> Verdict:
         "print(repr((sorted(v.jobs), v.evidence, v.ended, v.excused)))"
     )
     asked = [sys.executable, "-c", code, str(folder)]
-    told = subprocess.run(asked, capture_output=True, text=True, timeout=9, check=True)
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=50, check=True)
     jobs, evidence, ended, excused = ast.literal_eval(told.stdout)
     return Verdict(frozenset(jobs), evidence, ended, excused)
 

@@ -20,6 +20,8 @@ from retouchd.ledger import Ledger, NewDrop
 from retouchd.recording import intend
 from retouchd.roots import establish
 
+pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
+
 DAY = "2026-11-21"
 
 

@@ -30,6 +30,8 @@ from retouchd.hands import Call, Hands, _understand
 from retouchd.roots import Root, RootRef
 from retouchd.shared import attach, put
 
+pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
+
 ROOMY = 8 << 30
 
 

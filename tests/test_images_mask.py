@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from retouchd.errors import MaskUnreadable, NotAnImage, TooLarge
-from retouchd.images import Metadata, Photo, decode_mask, encode
+from retouchd.images import Metadata, Photo, decode_mask, encode, mask
 
 LIMIT = 1_000_000
 H, W = 32, 48
@@ -167,3 +167,19 @@ def test_a_mask_has_the_same_limit_and_errors_as_a_photo() -> None:
         decode_mask(png(spot()), "m", H * W - 1)
     with pytest.raises(NotAnImage):
         decode_mask(b"no picture at all", "m", LIMIT)
+
+
+def test_a_mask_is_looked_at_in_parts_that_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [
+        painted((250, 10, 20), spot()),
+        painted((0, 0, 0), spot(0, 255)),
+        np.dstack([a_photo(), spot(0, 255)]),
+        np.dstack([a_photo(), spot()]),
+        np.dstack([spot()] * 3 + [spot(255, 128)]),
+    ]
+    whole = [read(case) for case in cases]
+    monkeypatch.setattr(mask, "_PART", 3 * W)
+    for case, (grey, notes) in zip(cases, whole, strict=True):
+        found = read(case)
+        np.testing.assert_array_equal(found[0], grey)
+        assert found[1] == notes

@@ -15,7 +15,16 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from retouchd.errors import OutOfMemory, TooLarge, Unsupported
-from retouchd.images import Metadata, Photo, decode, encode, extension, is_lossless, read_header
+from retouchd.images import (
+    Metadata,
+    Photo,
+    decode,
+    decode_parts,
+    encode,
+    extension,
+    is_lossless,
+    read_header,
+)
 
 LIMIT = 10_000_000
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF/></x:xmpmeta>'
@@ -481,3 +490,31 @@ def test_running_out_of_memory_is_not_the_pictures_fault(monkeypatch: pytest.Mon
     data = saved(Image.fromarray(pixels_of(3, 8)), "PNG")
     with pytest.raises(OutOfMemory):
         decode(data, "a.png", LIMIT)
+
+
+# --- in parts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("packing", [1, 5, 8, 32773, 34925, 50000])
+def test_a_tall_tiff_is_written_and_read_in_parts_without_a_seam(
+    packing: int, depth: int, channels: int
+) -> None:
+    """Strips of 64 KB, some at a time; the last ones are shorter."""
+    rows = np.random.default_rng(packing).integers(0, 256, (3001, 20, channels), np.uint8)
+    pixels = np.repeat(rows, 20, axis=1)
+    pixels = pixels if depth == 8 else pixels.astype(np.uint16) * 257
+    data = encode(Photo(pixels, Metadata("tiff", tiff_compression=packing))).data
+    np.testing.assert_array_equal(decode(data, "a.tif", 10**7).pixels, pixels)
+    parts = list(decode_parts(data, "a.tif", 10**7))
+    np.testing.assert_array_equal(np.concatenate(parts), pixels)
+
+
+def test_only_what_lies_in_strips_comes_in_parts() -> None:
+    pixels = np.zeros((4000, 300, 3), np.uint16)
+    tall = encode(Photo(pixels, Metadata("tiff"))).data
+    assert len(list(decode_parts(tall, "a.tif", 10**7))) > 1
+    assert len(list(decode_parts(encode(Photo(pixels, Metadata("png"))).data, "a", 10**7))) == 1
+    with pytest.raises(TooLarge):
+        next(decode_parts(tall, "a.tif", 1000))

@@ -375,6 +375,7 @@ def test_groups_are_those_of_the_plain_reference(inbox):
         assert verdict.members in folder_conflicts, "two linked files are a pair"
 
 
+@pytest.mark.timeout(120)  # of processor time it may take 8 s
 @pytest.mark.parametrize("kind", ["ordinary", "like-named"])
 def test_a_hundred_thousand_names_are_paired_in_seconds(kind):
     if kind == "ordinary":

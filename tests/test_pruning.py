@@ -19,6 +19,8 @@ from retouchd.ledger import Ledger, NewDrop, RootRow
 from retouchd.pruning import ROOTS, Pruning
 from retouchd.roots import MARKER, establish
 
+pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
+
 NOW = 1_000_000_000.0
 DAY = 86400.0
 

@@ -237,6 +237,29 @@ def test_the_inbox_keeps_its_folders_and_the_quarantine_does_not(
     assert os.listdir(failed.ref.path) == [MARKER]
 
 
+def test_sweeping_takes_what_nobody_goes_on_with_and_nothing_else(outbox: Root) -> None:
+    stays = [
+        ".retouchd-me-7.tmp",  # a job that goes on
+        ".retouchd-me-7-12_to.tmp",
+        ".retouchd-other-8.tmp",  # another ledger's
+        ".retouchd-meadow.tmp",
+        "photo.tmp",
+    ]
+    goes = [
+        ".retouchd-me-8.tmp",
+        ".retouchd-me-8-14.tmp",
+        ".retouchd-me-8-14_to.tmp",
+        ".retouchd-me-8-text.tmp",
+        ".retouchd-probe-123.tmp",
+        ".retouchd-marker-0123456789abcdef.tmp",  # a first start that was killed
+    ]
+    for name in (*stays, *goes):
+        written(outbox, name, b"x")
+    swept = do("sweep", root=asdict(outbox.ref), ledger="me", keep=[7])["swept"]
+    assert sorted(swept) == sorted(goes)
+    assert sorted(os.listdir(outbox.ref.path)) == sorted([MARKER, *stays])
+
+
 def test_an_error_text_is_written_once_and_never_over_another(outbox: Root) -> None:
     values = {"root": asdict(outbox.ref), "temporary": HIDDEN, "path": "d/p.png.error.txt"}
     first = do("explain", **values, text="why")["stat"]

@@ -97,3 +97,55 @@ def test_gray_that_a_format_made_rgb_is_compared_by_its_values():
 def test_the_decoder_of_the_check_is_the_one_of_the_work():
     original = photo()
     assert np.array_equal(decode(encoded_as(original, "png").data, "p", 10_000).pixels, original)
+
+
+def test_an_output_is_checked_as_it_lies_on_the_disk(tmp_path):
+    original = photo()
+    composed = repaired(original)
+    path = tmp_path / "out"
+    path.write_bytes(encoded_as(composed, "png").data)
+    with open(path, "rb") as file:
+        check_output(
+            file, composed=composed, original=original, hole=HOLE, lossless=True, name="p.png"
+        )
+
+
+def test_a_jpeg_is_judged_by_the_means_of_its_blocks():
+    """Block by block, so that a picture that is turned, shifted or cut short can't pass."""
+    original = photo(3)
+    composed = repaired(original)
+    for wrong in (composed[::-1], np.roll(composed, 24, axis=1), np.full_like(composed, 127)):
+        encoded = encoded_as(np.ascontiguousarray(wrong), "jpeg")
+        with pytest.raises(OutputWrong, match="very different"):
+            look(encoded, composed, original, lossless=False)
+
+
+def test_jpegs_of_any_size_can_be_judged():
+    for height, width in ((1, 1), (7, 30), (8, 8), (9, 17), (600, 21)):
+        for channels in (1, 3):
+            pixels = np.full((height, width, channels), 90, np.uint8)
+            hole = np.zeros((height, width), np.uint8)
+            check_output(
+                encoded_as(pixels, "jpeg").data,
+                composed=pixels,
+                original=pixels,
+                hole=hole,
+                lossless=False,
+                name="p.jpg",
+            )
+
+
+def test_a_tiff_is_compared_to_its_last_row():
+    original = np.repeat(photo().astype(np.uint16) * 257, 200, axis=0)
+    hole = np.zeros(original.shape[:2], np.uint8)
+    encoded = encode(Photo(original, Metadata(format="tiff", tiff_compression=8)))
+    for row in (0, len(original) // 2, len(original) - 1):
+        other = original.copy()
+        other[row, -1, -1] ^= 1
+        with pytest.raises(OutputWrong, match="other pixels"):
+            check_output(
+                encoded.data, composed=other, original=other, hole=hole, lossless=True, name="p"
+            )
+    check_output(
+        encoded.data, composed=original, original=original, hole=hole, lossless=True, name="p"
+    )

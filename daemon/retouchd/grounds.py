@@ -48,7 +48,7 @@ class Grounds:
     def _sweep(self, roots: Mapping[str, RootRef]) -> None:
         """Remove what was being written when an earlier run ended and nobody goes on with."""
         under_way = self._ledger.under_way()
-        for role in ("outbox", "archive", "failed"):
+        for role in ROLES:
             # It only takes up space; whatever is wrong, the work itself will meet it.
             with contextlib.suppress(TransientError):
                 self._ask(

@@ -21,6 +21,8 @@ OUR_PREFIX = ".retouchd-"
 """Of the hidden files that are the daemon's own: markers, probes, outputs being written."""
 PROBE = "probe"
 """The token of a file that is only written to see whether writing works."""
+NEW_MARKER = "marker"
+"""The token of a marker file that is being written."""
 _ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 

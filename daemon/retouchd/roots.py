@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from retouchd.errors import RootLost, from_os_error
+from retouchd.naming import NEW_MARKER, temporary
 from retouchd.renaming import rename_without_replacing
 
 MARKER = ".retouchd-root"
@@ -118,23 +119,23 @@ def _write_marker(fd: int, path: str, *, replace: bool) -> str:
     share a folder and are set up at the same time."""
     marker = uuid.uuid4().hex
     # Written whole under another name first: a marker cut short would lose the lane.
-    temporary = f".retouchd-{marker}.tmp"
+    hidden = temporary(f"{NEW_MARKER}-{marker}")
     try:
-        out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=fd)
+        out = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=fd)
         with contextlib.closing(os.fdopen(out, "wb")) as file:
             file.write(marker.encode() + b"\n")
             file.flush()
             os.fsync(out)
         if replace:
-            os.rename(temporary, MARKER, src_dir_fd=fd, dst_dir_fd=fd)
+            os.rename(hidden, MARKER, src_dir_fd=fd, dst_dir_fd=fd)
         else:
-            rename_without_replacing(fd, temporary, fd, MARKER)
+            rename_without_replacing(fd, hidden, fd, MARKER)
         sync_folder(fd)
     except FileExistsError:
-        os.unlink(temporary, dir_fd=fd)
+        os.unlink(hidden, dir_fd=fd)
         return read_marker(fd, path) or _write_marker(fd, path, replace=True)
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=fd)
+            os.unlink(hidden, dir_fd=fd)
         raise from_os_error(error, os.path.join(path, MARKER)) from None
     return marker

@@ -32,7 +32,7 @@ FAST = [
 ]
 # Only to end what hangs: how fast things are is no claim of these tests, and the machine may be
 # busy with other things.
-E2E_TIMEOUT = 300
+E2E_TIMEOUT = 600
 SOAK_TIMEOUT = 1200
 
 
@@ -70,7 +70,7 @@ class Commands:
         self,
         *words: str,
         fast: bool = False,
-        timeout: float = 120,
+        timeout: float = 300,
         under: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> Any:

@@ -49,6 +49,9 @@ def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
     except LedgerNotYet:
         return None, [fine(check, f"{path} is made ready at the next start")]
     except LedgerUnusable as error:
+        cause = str(error.facts.get("cause", ""))
+        if any(word in cause for word in _BROKEN):
+            return None, [problem(check, f"{path} is damaged: {cause}", _DAMAGED)]
         return None, [from_error(check, error)]
     except OSError as error:
         cause = error.strerror or str(error)
@@ -63,6 +66,8 @@ def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
 
 _RIGHTS = "Run doctor as the service user: sudo -u retouchd retouchd doctor."
 _STATUS = "`retouchd status` and the service's log tell more."
+_BROKEN = ("malformed", "not a database")
+"""What SQLite calls a file so damaged that it can't even be opened."""
 _DAMAGED = (
     "Stop the service and move the file and its -wal away: finished files stay where they are, and "
     "what lies in the inbox is done again. Check the disk before you trust it again."

@@ -24,10 +24,10 @@ from retouchd.images.photo import Pixels
 
 DEFLATE: Final = 8
 _DIFFERENCED: Final = frozenset({5, 8, 50000})
-_PLAIN_STRIP: Final = 1 << 20
-_DEFLATED: Final = 1 << 18
+_HEAD: Final = 8
+_OUR_STRIP: Final = 1 << 18
 _SHARE: Final = 4
-_GROUP: Final = 1 << 22
+_GROUP: Final = 64
 _LIMIT: Final = 2**32 - (1 << 20)
 _STRAIGHT_ALPHA: Final = 2
 
@@ -50,50 +50,47 @@ def write(pixels: Pixels, metadata: Metadata) -> bytes:
     parts: dict[int, dict[int, Value]] = {}
     if metadata.exif is not None:
         order, top, parts = exif.for_tiff(metadata.exif)
-    pieces, rows = _strips(pixels, order, packing)
-    sizes = [len(piece) for piece in pieces]
-    end = 8 + sum(sizes)
+    stream, sizes = io.BytesIO(b"\0" * _HEAD), []
+    stream.seek(_HEAD)
+    for piece in _strips(pixels, order, packing):
+        sizes.append(len(piece))
+        stream.write(piece)
+    end = stream.tell()
     if end > _LIMIT:
         raise ValueError("a TIFF holds at most 4 GB")
-    offsets = (8 + np.cumsum([0, *sizes[:-1]])).tolist()
-    top |= _layout(pixels, order, packing, rows) | _beside(metadata, order)
+    offsets = (_HEAD + np.cumsum([0, *sizes[:-1]])).tolist()
+    top |= _layout(pixels, order, packing) | _beside(metadata, order)
     top |= {tiff.STRIPS: long(order, *offsets), tiff.STRIP_SIZES: long(order, *sizes)}
-    at = end + end % 2
-    body, start = pack_tree(order, top, parts, at)
-    head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start)
-    stream = io.BytesIO(head)
-    stream.seek(0, io.SEEK_END)
-    for piece in _emptied(pieces):
-        stream.write(piece)
+    body, start = pack_tree(order, top, parts, end + end % 2)
     stream.write(b"\0" * (end % 2) + body)
+    stream.seek(0)
+    stream.write(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, start))
     return stream.getvalue()
 
 
-def _emptied(pieces: list[bytes]) -> Iterator[bytes]:
-    """The pieces, each given up once it was taken: all of them are a second file in memory."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
+def _rows(pixels: Pixels, packing: int) -> int:
+    """How many rows make a strip."""
+    stride: int = pixels[0].nbytes
+    if packing in (1, DEFLATE):
+        return max(1, _OUR_STRIP // stride)
+    return tiff_pixels.rows_per_strip(stride)
 
 
-def _strips(pixels: Pixels, order: Order, packing: int) -> tuple[list[bytes], int]:
-    """The compressed strips, and the rows of each but the last."""
-    stride = pixels[0].nbytes
-    if packing == DEFLATE:
-        rows = max(1, _DEFLATED // stride)
-        plain = [_stored(part, order, packing) for part in _sample(pixels, rows)]
-        strategy = strategy_for(b"".join(part.tobytes() for part in plain))
-        return [
-            _deflated(_stored(part, order, packing), strategy) for part in _parts(pixels, rows)
-        ], rows
+def _strips(pixels: Pixels, order: Order, packing: int) -> Iterator[bytes]:
+    """The compressed strips, from the top on."""
+    rows = _rows(pixels, packing)
     if packing == 1:
-        rows = max(1, _PLAIN_STRIP // stride)
-        return [_stored(part, order, 1).tobytes() for part in _parts(pixels, rows)], rows
-    rows = tiff_pixels.rows_per_strip(stride)
-    pieces: list[bytes] = []
-    for part in _parts(pixels, rows * max(1, _GROUP // (rows * stride))):
-        pieces += tiff_pixels.compress(_stored(part, order, packing), packing)
-    return pieces, rows
+        for part in _parts(pixels, rows):
+            yield _stored(part, order, packing).tobytes()
+    elif packing == DEFLATE:
+        sample = [_stored(part, order, packing).tobytes() for part in _sample(pixels, rows)]
+        strategy = strategy_for(b"".join(sample))
+        for part in _parts(pixels, rows):
+            stream = deflater(strategy)
+            yield stream.compress(_stored(part, order, packing).tobytes()) + stream.flush()
+    else:
+        for part in _parts(pixels, _GROUP * rows):
+            yield from tiff_pixels.compress(_stored(part, order, packing), packing)
 
 
 def _parts(pixels: Pixels, rows: int) -> Iterator[Pixels]:
@@ -108,11 +105,6 @@ def _sample(pixels: Pixels, rows: int) -> list[Pixels]:
     return [pixels[top : top + few] for top in sorted(tops)]
 
 
-def _deflated(plain: NDArray[np.uint8], strategy: int) -> bytes:
-    stream = deflater(strategy)
-    return stream.compress(plain.tobytes()) + stream.flush()
-
-
 def _stored(part: Pixels, order: Order, packing: int) -> NDArray[np.uint8]:
     """Rows as bytes [rows, bytes], with the predictor applied."""
     if packing in _DIFFERENCED:
@@ -124,7 +116,7 @@ def _stored(part: Pixels, order: Order, packing: int) -> NDArray[np.uint8]:
     return stored.view(np.uint8).reshape(part.shape[0], -1)
 
 
-def _layout(pixels: Pixels, order: Order, packing: int, rows: int) -> dict[int, Value]:
+def _layout(pixels: Pixels, order: Order, packing: int) -> dict[int, Value]:
     height, width, channels = pixels.shape
     gray = channels <= 2
     tags = {
@@ -134,7 +126,7 @@ def _layout(pixels: Pixels, order: Order, packing: int, rows: int) -> dict[int, 
         tiff.COMPRESSION: short(order, packing),
         tiff.PHOTOMETRIC: short(order, tiff.BLACK_IS_ZERO if gray else tiff.RGB),
         tiff.SAMPLES: short(order, channels),
-        tiff.ROWS_PER_STRIP: long(order, rows),
+        tiff.ROWS_PER_STRIP: long(order, _rows(pixels, packing)),
         tiff.PLANAR: short(order, 1),
     }
     if packing in _DIFFERENCED:

@@ -22,6 +22,8 @@ _JPEG_QUALITY: Final = 92
 _QUALITY: Final = 90
 _SAMPLINGS: Final = {(1, 1): 0, (2, 1): 1, (2, 2): 2}
 _FULL_CHROMA_FROM: Final = 90
+_MOST_OPTIMISED: Final = 1 << 26
+"""Pixels. Tables made for a picture save a few per cent, but hold all of it in 16 bits."""
 
 
 def channels_in(kind: str, pixels: Pixels) -> int:
@@ -60,6 +62,8 @@ def jpeg_file(pixels: Pixels, metadata: Metadata, quality: Quality) -> Written:
     traits = metadata.jpeg
     if quality == "same" and traits is not None and _fits(traits, pixels):
         options, notes = _same_coding(traits, pixels.shape[2] == 1)
+        if pixels[..., 0].size > _MOST_OPTIMISED:
+            options["optimize"] = None
     else:
         wanted = _JPEG_QUALITY if quality == "same" else quality
         options = {"quality": wanted, "subsampling": 0 if wanted >= _FULL_CHROMA_FROM else 2}
@@ -108,8 +112,8 @@ def _same_coding(traits: JpegTraits, gray: bool) -> tuple[dict[str, Any], tuple[
 
 def webp_file(pixels: Pixels, metadata: Metadata, quality: Quality, lossless: bool) -> bytes:
     """Pixels [H, W, C] uint8; gray is stored as RGB, since WebP has nothing else."""
-    image = _image(pixels)
-    image = image.convert("RGBA" if pixels.shape[2] in (2, 4) else "RGB")
+    image, mode = _image(pixels), "RGBA" if pixels.shape[2] in (2, 4) else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
     options = {
         "lossless": lossless or None,
         # Also keeps the colour of pixels that are wholly transparent.

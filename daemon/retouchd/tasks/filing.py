@@ -11,7 +11,7 @@ from retouchd import files
 from retouchd.durable import make_absence_durable, make_durable
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.moving import Outcome, move
-from retouchd.naming import OUR_PREFIX, PROBE, job_of_temporary
+from retouchd.naming import NEW_MARKER, OUR_PREFIX, PROBE, job_of_temporary
 from retouchd.roots import open_root
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import (
@@ -26,6 +26,8 @@ from retouchd.tasks.values import (
 from retouchd.walking import trouble
 
 _MOST_NAMES = 100_000
+_PASSING = tuple(f"{OUR_PREFIX}{token}-" for token in (PROBE, NEW_MARKER))
+"""Hidden files that are of use for a moment only, whoever wrote them."""
 
 
 def publish(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -83,7 +85,7 @@ def sweep(values: Values, _: Sequence[SharedArray]) -> Answer:
             names = [entry.name for entry in islice(entries, _MOST_NAMES)]
         writers = {name: job_of_temporary(name, values["ledger"]) for name in names}
         left = [n for n, job in writers.items() if job is not None and job not in values["keep"]]
-        left += [name for name in names if name.startswith(f"{OUR_PREFIX}{PROBE}-")]
+        left += [name for name in names if name.startswith(_PASSING)]
         return {"swept": [name for name in left if files.delete(root, name)]}, []
 
 
