@@ -1,22 +1,38 @@
 """`make bench`: run all benchmarks, or those that are named.
 
-python -m benchmarks [throughput] [plain] [scan] [start] [lama] [gpu] [seams]
+python -m benchmarks [throughput] [peers] [plain] [scan] [start] [lama] [gpu] [seams] [memory]
+    [stages]
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import gpu, lama, machine, plain, scan, seams, start, throughput
+from benchmarks import (
+    gpu,
+    lama,
+    machine,
+    memory,
+    peers,
+    plain,
+    scan,
+    seams,
+    stages,
+    start,
+    throughput,
+)
 
 ALL = {
     "throughput": throughput.main,
+    "peers": peers.main,
     "plain": plain.main,
     "scan": scan.main,
     "start": start.main,
     "lama": lama.main,
     "gpu": gpu.main,
     "seams": seams.main,
+    "memory": memory.main,
+    "stages": stages.main,
 }
 
 

@@ -60,9 +60,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--photos", type=int, help="only so many; without: all of them")
     parser.add_argument("--all", action="store_true", help="the photos with large holes as well")
     wish = parser.parse_args(arguments)
-    photos.need_samples()
-    with tempfile.TemporaryDirectory() as folder:
-        _measure(wish, Path(folder))
+    if photos.there():
+        with tempfile.TemporaryDirectory() as folder:
+            _measure(wish, Path(folder))
 
 
 def _measure(wish: argparse.Namespace, folder: Path) -> None:

@@ -7,7 +7,6 @@ its mask's size, moved to the same place: a hole does not grow because a camera 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,11 +31,11 @@ MEGAPIXELS = (None, 2, 5, 14)
 QUALITY = 92
 
 
-def need_samples() -> None:
-    """End the program with a clear word where there are no samples."""
+def there() -> bool:
+    """Whether there are samples; says so where there are none."""
     if not FOLDER.is_dir():
         print(f"skipped: no sample photos at {FOLDER} (set RETOUCHD_SAMPLES)")
-        sys.exit(0)
+    return FOLDER.is_dir()
 
 
 def fill(folder: Path, count: int) -> None:

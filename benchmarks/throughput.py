@@ -29,9 +29,9 @@ WARM = 8
 
 def main(arguments: Sequence[str] = ()) -> None:
     wish = _parsed(arguments)
-    photos.need_samples()
-    with tempfile.TemporaryDirectory() as folder:
-        _measure(wish, Path(folder))
+    if photos.there():
+        with tempfile.TemporaryDirectory() as folder:
+            _measure(wish, Path(folder))
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -79,10 +79,11 @@ def _report(alone: Alone, worked: Round) -> None:
         f"bare {alone.wall:.1f} s / daemon {wall:.1f} s = {alone.wall / wall:.3f}"
         f" ({60 * count / wall:.1f} photos a minute)"
     )
+    between = wall - device - way_in - way_out
     print(
-        f"  the daemon's {wall:.1f} s: device busy {device:.1f} ({device - alone.wall:+.1f} against bare"
-        f"), idle before the first region {way_in:.1f}, after the last {way_out:.1f},"
-        f" between {wall - device - way_in - way_out:.1f}"
+        f"  the daemon's {wall:.1f} s: device busy {device:.1f} ({device - alone.wall:+.1f} against"
+        f" bare), idle before the first region {way_in:.1f}, after the last {way_out:.1f},"
+        f" between {between:.1f}"
     )
     stages = {
         "claimed, then decoded": worked.total("decode"),

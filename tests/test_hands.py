@@ -236,6 +236,18 @@ def test_a_hand_starts_without_torch_and_keeps_to_one_thread(
     assert len(list((folder / "task").iterdir())) == 1
 
 
+def test_a_hand_gives_way_to_the_service_and_the_terminal_does_not_reach_it(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """Its niceness counts only within a session, where the kernel shares the cores by session."""
+    hands, root = pool(), make_root()
+    hands.call(scan(root.ref))
+    [hand] = hands.pids()
+    assert os.getpriority(os.PRIO_PROCESS, hand) > os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getsid(hand) == os.getsid(0)
+    assert os.getpgid(hand) == hand
+
+
 def test_the_signals_that_end_the_service_do_not_end_its_hands(
     pool: Callable[..., Hands], make_root: Callable[..., Root]
 ) -> None:

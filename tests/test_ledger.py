@@ -537,6 +537,15 @@ def test_a_look_at_the_lock_keeps_no_service_from_starting(path: Path) -> None:
 # Migrations and damage.
 
 
+def test_the_next_job_is_found_without_sorting_the_backlog(ledger: Ledger) -> None:
+    """It is asked for before each job, and a backlog may be huge."""
+    values = {"now": 1.0, "longest": LONGEST, "lanes": "[]", "busy": "[]"}
+    query = "EXPLAIN QUERY PLAN " + ledger._statements.named["due"]
+    steps = [row["detail"] for row in ledger._db.execute(query, values)]
+    assert "SCAN jobs USING INDEX jobs_due" in steps
+    assert not any("TEMP B-TREE" in step for step in steps)
+
+
 def test_every_number_of_migration_is_there_once() -> None:
     text = Path(__file__).parents[1].joinpath("daemon/retouchd/ledger/ledger.sql").read_text()
     numbers = [int(line.split()[2]) for line in text.splitlines() if "-- migration:" in line[:13]]

@@ -83,7 +83,7 @@ print("torch" in sys.modules)
     assert answer.stdout.split("\n")[:2] == ["(16, 16, 3) (16, 16, 3) cpu", "False"]
 
 
-def test_torch_s_threads_are_told_to_sleep_while_they_wait() -> None:
+def test_torch_s_threads_are_told_not_to_spin_for_long_while_they_wait() -> None:
     """Before torch is loaded, which reads it once; and unless the administrator says otherwise."""
     code = """
 import os, sys
@@ -94,26 +94,25 @@ from retouchd.device import choose
 class Watch(MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"))
+            print(os.environ.get("GOMP_SPINCOUNT"))
             sys.exit()
 
 sys.meta_path.insert(0, Watch())
 choose(Device(use="cpu"))
 """
     said = []
-    for policy in (None, "active"):
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-        environment |= {"OMP_WAIT_POLICY": policy} if policy else {}
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    for own in ({}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}):
         answer = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
             check=True,
-            env=environment,
+            env={**plain, **own},
         )
         said.append(answer.stdout.strip())
 
-    assert said == ["passive", "active"]
+    assert said == ["20000", "None", "7"]
 
 
 def test_a_cpu_can_t_stand_in_for_a_required_gpu(open_engine: OpenEngine, lama: ModelSpec) -> None:

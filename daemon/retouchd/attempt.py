@@ -77,7 +77,7 @@ class Attempt:
             temporary=self._publishing.temporary(job),
             model=self._model(lane.config.model),
             settings=job.settings,
-            decoded=image.decoded,
+            decoded=job.decoded,
             within=10 * self._within,
         )
 

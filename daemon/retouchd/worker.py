@@ -18,6 +18,7 @@ from retouchd.box import Box
 from retouchd.budget import ByteBudget
 from retouchd.engine import Engine, Pixels
 from retouchd.errors import HandDied, ShareHung, Unexpected
+from retouchd.footprint import footprint
 from retouchd.hands import Call, Hands
 from retouchd.regions import DEFAULTS, PlanSettings, Region
 from retouchd.roots import RootRef
@@ -25,9 +26,6 @@ from retouchd.shared import SharedArray, allocate, attach
 from retouchd.solving import Asking, Crop, Floats, pasted, solve, solving_bytes
 from retouchd.tasks.packing import unpack
 from retouchd.tasks.values import Original, Values, region_of
-
-COPIES = 4
-"""Decoded photo, hole, crops and encoding: what a photo takes at its peak, in photos."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Order:
 
     job: its number, for blame and messages. source: where the hole comes from. output: root and
     hidden name to write to. settings: the lane's, as plain values (see ``config.Lane.work``).
-    decoded: estimated bytes of the decoded photo. within: seconds a hand may take.
+    decoded: estimated bytes of the decoded photo and its mask. within: seconds a hand may take.
     """
 
     job: int
@@ -119,7 +117,8 @@ class Worker:
 
         Raises what the hand raised: a PermanentError for a photo that can't be worked on.
         """
-        with self._budget.spend(order.decoded * COPIES):
+        format = order.settings["output"]["format"]
+        with self._budget.spend(footprint(order.decoded, order.image.path, format)):
             with watch.stage("decode"):
                 facts, arrays = self._call(order, "prepare", _to_prepare(order))
             try:
