@@ -22,9 +22,10 @@ SOURCES = {
 OWNERS = {
     "torch": {
         *("nets/", "weights.py", "archives.py", "checkpoints.py", "torchscript.py"),
+        "matting_weights.py",
         *("inpaint.py", "lama_painter.py", "device.py"),
     },
-    "safetensors": {"weights.py"},
+    "safetensors": {"weights.py", "matting_weights.py"},
     "watchdog": {"watch.py"},
     "yaml": {"config/", "manifest.py", "own_manifest.py"},
     "pydantic": {"config/", "manifest.py"},
