@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retouchd.letterbox import alpha_in, alpha_out, letterbox, photo_in, resized
+from retouchd.letterbox import alpha_in, alpha_out, letterbox, photo_in
 
 SIDES = st.integers(1, 300)
 
@@ -91,11 +91,3 @@ def test_every_kind_of_photo_becomes_rgb_between_minus_one_and_one(dtype, channe
     np.testing.assert_array_equal(inside[1:], green)
     assert not planes[:, :8].any()
     assert not planes[:, 24:].any()
-
-
-def test_shrinking_means_what_is_under_a_pixel() -> None:
-    stripes = np.tile(np.array([0, 200], np.uint8), (8, 32))
-
-    assert (resized(stripes, (4, 32)) == 100).all()
-    assert resized(stripes[..., None], (4, 32)).shape == (4, 32, 1)
-    assert resized(stripes, (8, 64)) is stripes

@@ -7,13 +7,12 @@ shifts, not even by half a pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
+from retouchd.scaling import colours, resized
 
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
 Planes = NDArray[np.float32]  # [3, side, side] RGB in [−1, 1]
@@ -54,8 +53,7 @@ def photo_in(pixels: Pixels, place: Letterbox) -> Planes:
 
     pixels: [H, W, 1 to 4] uint8 or uint16; grey is repeated, alpha is dropped.
     """
-    colours = pixels[..., :1] if pixels.shape[2] < 3 else pixels[..., :3]
-    small = resized(np.ascontiguousarray(colours), (place.height, place.width))
+    small = resized(colours(pixels), (place.height, place.width))
     half = np.float32(np.iinfo(pixels.dtype).max / 2)
     planes = np.zeros((3, place.side, place.side), np.float32)
     planes[(slice(None), *place.slices)] = small.astype(np.float32).transpose(2, 0, 1) / half - 1
@@ -72,20 +70,6 @@ def alpha_in(alpha: Alpha, place: Letterbox) -> Alpha:
 def alpha_out(square: Alpha, place: Letterbox) -> Alpha:
     """A network's alpha [side, side] at the photo's size [H, W], enlarged by bicubic splines."""
     return _unit(resized(np.ascontiguousarray(square[place.slices]), place.size))
-
-
-def resized(array: NDArray[Any], size: Size) -> NDArray[Any]:
-    """An array [H, W] or [H, W, C] at another (height, width): the mean of what is under a pixel.
-
-    Where it grows: by bicubic convolution, which overshoots, so floats may leave their range.
-    """
-    if array.shape[:2] == size:
-        return array
-    shrinks = size[0] * size[1] < array.shape[0] * array.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    # OpenCV drops a single channel's axis.
-    changed: NDArray[Any] = cv2.resize(array, size[::-1], interpolation=method)
-    return changed.reshape(*size, *array.shape[2:])
 
 
 def _unit(alpha: Alpha) -> Alpha:
