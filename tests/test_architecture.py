@@ -36,6 +36,7 @@ OWNERS = {
     "PIL": {"images/", "doctor/machine.py"},
     "tifffile": {"images/"},
     "skimage": {"demo/"},
+    "scipy": {"laplacian.py", "multigrid.py", "closed_form.py"},
     # The ledger's errors are caught where the service can go on without it for a while.
     "sqlite3": {"ledger/", "intake.py", "pipeline.py", "service.py"},
     "socket": {"hand.py", "hands.py", "wire.py", "notify.py"},
@@ -47,13 +48,19 @@ OWNERS = {
 
 PURE = [
     "blend",
+    "closed_form",
     "clusters",
     "components",
+    "enlarging",
     "explaining",
+    "guided",
     "identity",
     "ignoring",
     "job",
+    "laplacian",
+    "letterbox",
     "masks",
+    "multigrid",
     "namesakes",
     "naming",
     "pairing",
@@ -62,7 +69,9 @@ PURE = [
     "regions",
     "retention",
     "retry",
+    "scaling",
     "settling",
+    "trimap",
 ]
 OUTSIDE = {
     *[
