@@ -54,7 +54,7 @@ def from_mask(mask: Grey, settings: BandSettings = BandSettings()) -> Alpha:
     trimap = np.full(mask.shape, UNKNOWN, np.float32)
     if subject.any():
         trimap[outside > reach] = 0
-        trimap[inside > _thinned(subject, inside, reach)] = 1
+        trimap[_deep(subject, inside, reach)] = 1
     else:
         trimap[:] = 0
     if subject.all():
@@ -101,13 +101,17 @@ def _depth(subject: Grey) -> Alpha:
     return np.asarray(cv2.distanceTransform(subject, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
-def _thinned(subject: Grey, depth: Alpha, reach: float) -> Alpha:
-    """How deep a pixel must lie to be sure: ``reach``, less in thin parts; specks never are."""
+def _deep(subject: Grey, depth: Alpha, reach: float) -> NDArray[np.bool_]:
+    """What lies deeper than ``reach``; in parts too thin for that, what is deepest there."""
+    deep: NDArray[np.bool_] = depth > reach
     count, labels, stats, _ = cv2.connectedComponentsWithStats(subject, connectivity=8)
-    deepest = np.zeros(count, np.float32)
-    np.maximum.at(deepest, labels.ravel().astype(np.int64), depth.ravel())
-    area = stats[:, cv2.CC_STAT_AREA]
-    needed = np.minimum(np.float32(reach), _CORE * deepest)
-    needed[area < _SPECK * np.count_nonzero(subject)] = reach
-    everywhere: Alpha = needed[labels]
-    return everywhere
+    least = _SPECK * np.count_nonzero(subject)
+    for number in range(1, count):
+        left, top, width, height, area = (int(value) for value in stats[number])
+        box = slice(top, top + height), slice(left, left + width)
+        if area >= least:
+            part = labels[box] == number
+            enough = _CORE * float(depth[box][part].max())
+            if enough < reach:
+                deep[box] |= part & (depth[box] > enough)
+    return deep
