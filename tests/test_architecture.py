@@ -47,12 +47,16 @@ OWNERS = {
 }
 
 PURE = [
+    "backdrop",
     "blend",
+    "canvas",
     "closed_form",
     "clusters",
     "components",
     "enlarging",
     "explaining",
+    "finish",
+    "foreground",
     "guided",
     "identity",
     "ignoring",
@@ -61,6 +65,7 @@ PURE = [
     "letterbox",
     "masks",
     "multigrid",
+    "multilevel",
     "namesakes",
     "naming",
     "pairing",
@@ -71,6 +76,7 @@ PURE = [
     "retry",
     "scaling",
     "settling",
+    "triage",
     "trimap",
 ]
 OUTSIDE = {
