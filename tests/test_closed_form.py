@@ -67,7 +67,7 @@ def test_the_equations_are_the_papers_at_the_borders_too(seed: int) -> None:
 
 def test_multigrid_is_symmetric_and_positive_as_conjugate_gradients_need_it() -> None:
     photo, alpha = _scene(40, 40)
-    system = matting_system(photo.astype(np.float32) / 255, _trimap(alpha, 6))
+    system = matting_system(photo.astype(np.float32) / 255, _trimap(alpha, 3))
     count = len(system.right)
     matrix = csr_array(system.matrix + 1e-3 * csr_array(np.eye(count)))
 
@@ -76,7 +76,8 @@ def test_multigrid_is_symmetric_and_positive_as_conjugate_gradients_need_it() ->
 
     assert count > 300
     np.testing.assert_allclose(dense, dense.T, rtol=1e-2, atol=1e-3 * np.abs(dense).max())
-    assert np.linalg.eigvalsh((dense + dense.T) / 2).min() > 0
+    # Cholesky's factors exist only then.
+    assert np.isfinite(np.linalg.cholesky((dense + dense.T) / 2)).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
