@@ -22,10 +22,10 @@ SOURCES = {
 OWNERS = {
     "torch": {
         *("nets/", "weights.py", "archives.py", "checkpoints.py", "torchscript.py"),
-        *("lama_names.py", "tensorfile.py", "inpaint.py", "lama_painter.py", "device.py"),
-        *("runner.py", "staging.py", "cuda_runner.py", "cuda_graphs.py"),
+        *("lama_names.py", "matting_weights.py", "tensorfile.py", "inpaint.py", "lama_painter.py"),
+        *("device.py", "runner.py", "staging.py", "cuda_runner.py", "cuda_graphs.py"),
     },
-    "safetensors": {"weights.py"},
+    "safetensors": {"weights.py", "matting_weights.py"},
     "watchdog": {"watch.py"},
     "yaml": {"config/", "manifest.py", "own_manifest.py"},
     "pydantic": {"config/", "manifest.py"},
@@ -36,6 +36,7 @@ OWNERS = {
     "PIL": {"images/", "doctor/machine.py"},
     "tifffile": {"images/"},
     "skimage": {"demo/"},
+    "scipy": {"laplacian.py", "multigrid.py", "closed_form.py"},
     # The ledger's errors are caught where the service can go on without it for a while.
     "sqlite3": {"ledger/", "intake.py", "pipeline.py", "service.py"},
     "socket": {"hand.py", "hands.py", "wire.py", "notify.py"},
@@ -46,17 +47,28 @@ OWNERS = {
 }
 
 PURE = [
+    "backdrop",
     "blend",
     "box",
+    "canvas",
+    "closed_form",
     "clusters",
     "components",
     "drift",
+    "enlarging",
     "explaining",
+    "finish",
+    "foreground",
     "grain",
+    "guided",
     "identity",
     "ignoring",
     "job",
+    "laplacian",
+    "letterbox",
     "masks",
+    "multigrid",
+    "multilevel",
     "namesakes",
     "naming",
     "pairing",
@@ -66,8 +78,11 @@ PURE = [
     "regions",
     "retention",
     "retry",
+    "scaling",
     "settling",
     "tiles",
+    "triage",
+    "trimap",
 ]
 OUTSIDE = {
     *[
