@@ -65,7 +65,7 @@ PURE = [
     "ignoring",
     "job",
     "laplacian",
-    "letterbox",
+    "fitting",
     "masks",
     "multigrid",
     "multilevel",

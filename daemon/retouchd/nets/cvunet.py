@@ -5,7 +5,7 @@ level (Chen et al., "Rethinking Atrous Convolution", arXiv 1706.05587), and a de
 in the encoder's maps on its way up (Ronneberger et al. 2015) and weighs its features with CBAM
 (Woo et al., ECCV 2018, arXiv 1807.06521). Tensors are NCHW and may lie channels-last, which is
 two to three times as fast on a CPU. This file knows nothing of weights files (see
-``matting_weights``), letterboxes or devices.
+``matting_weights``), pictures or devices.
 """
 
 from __future__ import annotations
