@@ -26,6 +26,7 @@ from retouchd.errors import ConfigInvalid
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 LANE = "lanes:\n  - name: inpaint\n    root: /srv/retouch\n"
+CUTOUTS = "  - name: cutouts\n    root: /srv/cutouts\n    task: matte\n"
 
 
 def wrong(text: str, *sets: str) -> ConfigInvalid:
@@ -39,7 +40,7 @@ def wrong(text: str, *sets: str) -> ConfigInvalid:
 
 
 def test_the_example_is_what_holds_without_it() -> None:
-    bare = parse(LANE, "bare").model_dump()
+    bare = parse(LANE + CUTOUTS, "bare").model_dump()
     assert load(EXAMPLE).model_dump() == bare
 
 
@@ -57,7 +58,8 @@ def _keys(model: type[BaseModel], tree: Any, prefix: str = "") -> list[str]:
             lacking += _keys(kind, tree.get(name, {}), f"{prefix}{name}.")
     if model is Config:
         lane_model = Config.model_fields["lanes"].annotation.__args__[0]  # type: ignore[union-attr]
-        lacking += _keys(lane_model, tree["lanes"][0], "lanes.")
+        # Each lane shows what is its task's.
+        lacking += _keys(lane_model, tree["lanes"][1] | tree["lanes"][0], "lanes.")
     return lacking
 
 
@@ -72,9 +74,13 @@ def test_the_rectangle_in_the_examples_comment_is_a_valid_one() -> None:
 
 def test_a_root_alone_needs_no_file(tmp_path: Path) -> None:
     config = for_root(tmp_path)
-    [lane] = config.lanes
+    inpaint, matte = config.lanes
+    roles = ("inbox", "outbox", "archive", "failed")
     assert config.state == tmp_path / ".retouchd"
-    assert lane.folders == {r: tmp_path / r for r in ("inbox", "outbox", "archive", "failed")}
+    assert (inpaint.task, matte.task) == ("inpaint", "matte")
+    assert inpaint.folders == {role: tmp_path / role for role in roles}
+    shared = {role: tmp_path / role for role in (*roles, "review")}
+    assert matte.folders == {**shared, "inbox": tmp_path / "inbox" / "matte"}
 
 
 def test_a_folder_may_lie_elsewhere_than_under_the_root() -> None:

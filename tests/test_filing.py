@@ -15,7 +15,7 @@ from retouchd.config import parse
 from retouchd.filing import Filing
 from retouchd.hands import Hands
 from retouchd.job import FileStat, Job, Place, Role, State
-from retouchd.lanes import ROLES, LaneState
+from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
 from retouchd.recording import intend
 from retouchd.roots import establish
@@ -81,7 +81,9 @@ class House:
 def house(tmp_path: Path, hands: Hands) -> Iterator[House]:
     ledger = Ledger(tmp_path / "ledger.sqlite3")
     lane = LaneState(parse(f"lanes: [{{name: a, root: {tmp_path}}}]", "x").lanes[0])
-    lane.set_roots({role: establish("a", role, str(tmp_path / role)) for role in ROLES})
+    lane.set_roots(
+        {role: establish("a", role, str(tmp_path / role)) for role in lane.config.folders}
+    )
     yield House(tmp_path, ledger, Filing(ledger, hands, Clock(), 8.0), lane)
     ledger.close()
 

@@ -17,10 +17,11 @@ from retouchd.budget import ByteBudget
 from retouchd.config import parse
 from retouchd.engine import Request, Result
 from retouchd.hands import Call
+from retouchd.order import Model, Order, Stopwatch
 from retouchd.roots import Root
 from retouchd.tasks import TASKS
 from retouchd.tasks.values import Original
-from retouchd.worker import Model, Order, Stopwatch, Worker
+from retouchd.worker import Worker
 
 HIDDEN = ".retouchd-t.tmp"
 HOLE = (slice(60, 100), slice(70, 130))
@@ -66,7 +67,7 @@ def repaired(make_root: Callable[..., Root]) -> Callable[[dict[str, Any]], float
         worker = Worker(HandsHere(), Drifting(), ByteBudget(1 << 30))  # type: ignore[arg-type]
         watch = Stopwatch()
         with worker.prepared(order, watch) as prepared:
-            worker.repair(order, prepared, watch)
+            worker.produce(order, prepared, watch)
         out = cv2.imread(str(Path(outbox.ref.path, HIDDEN)))
         off: float = out[HOLE].mean() - 100
         return off

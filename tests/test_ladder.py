@@ -13,6 +13,7 @@ from retouchd.errors import OutOfMemory
 from retouchd.ladder import Outcome, Painted, begin, climb, finish_soundly
 from retouchd.painter import Finish, Size
 from retouchd.samples import Region, Unit
+from retouchd.sanity import trouble_with
 
 
 @dataclass
@@ -43,6 +44,9 @@ class Device:
     @property
     def ahead(self) -> bool:
         return False
+
+    def doubt(self, answer: Unit, region: Region) -> str | None:
+        return trouble_with(answer, *region)
 
     def start(self, regions: Sequence[Region]) -> Finish:
         return lambda: self.paint(regions)

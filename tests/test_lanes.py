@@ -8,7 +8,7 @@ import pytest
 
 from retouchd.config import Lane, parse
 from retouchd.errors import DiskFull, RootLost
-from retouchd.lanes import ROLES, Lanes, LaneState
+from retouchd.lanes import Lanes, LaneState
 from retouchd.roots import RootRef
 
 NOON = datetime(2026, 11, 21, 12)
@@ -22,7 +22,9 @@ def configs(*more: str) -> tuple[Lane, ...]:
 
 
 def ready(lane: LaneState) -> LaneState:
-    lane.set_roots({r: RootRef(lane.name, r, f"/srv/{lane.name}/{r}", "m") for r in ROLES})
+    lane.set_roots(
+        {r: RootRef(lane.name, r, f"/srv/{lane.name}/{r}", "m") for r in lane.config.folders}
+    )
     return lane
 
 

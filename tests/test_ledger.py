@@ -284,6 +284,17 @@ def test_what_jobs_go_on_from_is_kept_until_they_have(ledger: Ledger) -> None:
     assert [job.id for job in ledger.under_way()] == sorted([*going, aside.id])
 
 
+def test_what_was_finished_in_a_time_is_known_by_lane_and_oldest_first(ledger: Ledger) -> None:
+    """Whatever its originals still wait for: its output can be seen."""
+    late = add(ledger, "1.png", State.DONE, completed_at=19.9)
+    early = add(ledger, "2.png", State.PUBLISHED, completed_at=10.0)
+    add(ledger, "3.png", State.DONE, completed_at=9.9)
+    add(ledger, "4.png", State.DONE, completed_at=20.0)
+    add(ledger, "5.png", State.DONE, completed_at=15.0, lane="b")
+    add(ledger, "6.png", State.FAILED, completed_at=15.0)
+    assert [job.id for job in ledger.finished("a", 10.0, 20.0)] == [early, late]
+
+
 def test_the_earliest_retry_is_known(ledger: Ledger) -> None:
     assert ledger.next_due_at(["a"], ["a"], 0.0) is None
     add(ledger, state=State.FAILED, next_attempt_at=50.0)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from retouchd.errors import ModelUnusable, StartError
-from retouchd.manifest import available, builtin_entries, entries, resolve, sha256_of, verify
+from retouchd.fitting import Fit
+from retouchd.manifest import available, builtin_entries, entries, resolve, verify
 from retouchd.regions import DEFAULTS
 from retouchd.resources import resource
+from retouchd.weightfile import sha256_of
 
 _CONTENT = b"not really weights"
 _DIGEST = hashlib.sha256(_CONTENT).hexdigest()
@@ -33,7 +35,7 @@ def _write(folder: Path, *entries: str) -> None:
 def test_the_built_in_models_need_no_models_folder(tmp_path: Path) -> None:
     models = available(tmp_path / "missing")
 
-    assert set(models) == {"classical", "flat"}
+    assert set(models) == {"classical", "flat", "trimap"}
     assert all(spec.path is None and spec.licence and spec.notes for spec in models.values())
 
 
@@ -41,7 +43,7 @@ def test_models_without_weights_still_have_a_stable_identity_each(tmp_path: Path
     first, second = available(tmp_path), available(tmp_path)
 
     assert first == second
-    assert first["classical"].sha256 != first["flat"].sha256
+    assert len({spec.sha256 for spec in first.values()}) == len(first)
     assert all(len(spec.sha256) == 64 for spec in first.values())
 
 
@@ -50,7 +52,7 @@ def test_the_folder_s_own_manifest_adds_models(folder: Path) -> None:
 
     assert (spec.name, spec.architecture, spec.sha256) == ("own", "lama", _DIGEST)
     assert spec.path == folder / "own.safetensors"
-    assert set(available(folder)) == {"classical", "flat", "own"}
+    assert set(available(folder)) == {"classical", "flat", "trimap", "own"}
 
 
 def test_the_folder_s_own_manifest_wins_over_the_built_in_one(folder: Path) -> None:
@@ -82,12 +84,29 @@ def test_a_path_that_is_not_there_is_named(folder: Path) -> None:
         resolve("gone.safetensors", folder)
 
 
-@pytest.mark.parametrize("name", ["lama.onnx", "pytorch_model.bin", "./folder/weights"])
+@pytest.mark.parametrize("name", ["lama.jit", "pytorch_model.bin", "./folder/weights"])
 def test_other_formats_are_refused_with_a_way_out(folder: Path, name: str) -> None:
     with pytest.raises(ModelUnusable, match="not a format") as caught:
         resolve(name, folder)
 
     assert "safetensors.torch.save_file" in caught.value.advice
+
+
+def test_a_path_of_an_onnx_file_says_that_it_needs_an_entry(folder: Path) -> None:
+    with pytest.raises(ModelUnusable, match="needs an entry") as caught:
+        resolve("u2net.onnx", folder)
+
+    assert "`retouchd models add NAME u2net.onnx`" in caught.value.advice
+
+
+def test_a_path_of_a_matting_network_is_known_by_its_metadata(folder: Path) -> None:
+    header = b'{"__metadata__": {"architecture": "cvunet"}}'
+    (folder / "own.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+    spec = resolve("./own.safetensors", folder)
+
+    assert (spec.architecture, spec.task) == ("cvunet", "matte")
+    assert spec.fit == Fit(size=512, resize="pad")
 
 
 def test_an_untouched_file_passes_verification(folder: Path) -> None:
@@ -137,7 +156,7 @@ def test_a_wrong_manifest_says_where_it_is_wrong(folder: Path, entry: str, compl
 def test_an_empty_manifest_adds_nothing(folder: Path) -> None:
     (folder / "manifest.yaml").write_text("")
 
-    assert set(available(folder)) == {"classical", "flat"}
+    assert set(available(folder)) == {"classical", "flat", "trimap"}
 
 
 def test_a_model_for_small_crops_says_so_and_others_get_the_largest(folder: Path) -> None:

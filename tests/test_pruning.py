@@ -14,7 +14,6 @@ from retouchd.config import Lane, parse
 from retouchd.errors import RootLost
 from retouchd.hands import Call, Hands
 from retouchd.job import FileStat, Place, Role, State
-from retouchd.lanes import ROLES
 from retouchd.ledger import Ledger, NewDrop, RootRow
 from retouchd.pruning import ROOTS, Pruning
 from retouchd.roots import MARKER, establish
@@ -41,7 +40,7 @@ class House:
     pruning: Pruning
 
     def lane(self, *sets: str) -> Lane:
-        text = f"lanes: [{{name: a, root: {self.folder}}}]"
+        text = f"lanes: [{{name: a, task: matte, root: {self.folder}}}]"
         return parse(text, "x", [f"lanes.a.retention.{item}" for item in sets]).lanes[0]
 
     def keep(self, role: str, path: str, days: float, size: int = 10) -> Path:
@@ -60,7 +59,8 @@ class House:
         )
         for state in (State.READY, State.RUNNING, State.PUBLISHED, State.DONE):
             self.ledger.change(job, state, now=1.0)
-        self.ledger.moved(job, Place(ROOTS[role]) if role != "outputs" else Place.GONE, path)
+        place = Place(role) if role in ("archive", "failed") else Place.GONE
+        self.ledger.moved(job, place, path)
         stat = FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
         self.ledger.keep(
             job=job, lane="a", role=role, path=path, stat=stat, completed_at=NOW - days * DAY
@@ -71,7 +71,7 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path, hands: Hands) -> Iterator[House]:
     ledger = Ledger(tmp_path / "ledger.sqlite3")
-    for role in ROLES:
+    for role in ("inbox", "outbox", "review", "archive", "failed"):
         ref = establish("a", role, str(tmp_path / role))
         ledger.set_root(RootRow("a", role, ref.path, ref.marker))
     ledger.set_clock(NOW - 10)
@@ -99,7 +99,7 @@ def test_the_dry_run_lists_exactly_what_is_deleted_and_deletes_nothing(house: Ho
     pruned = house.pruning.prune(lane, NOW)
     listed = {house.folder / ROOTS[d.file.role] / d.file.path for d in doomed}
     assert listed == {file for file in files if not file.exists()}
-    assert pruned.deleted == len(doomed) == 7
+    assert pruned.deleted == len(doomed) == 11
 
 
 def test_a_file_that_a_person_replaced_or_edited_survives_and_is_no_longer_ours(
@@ -140,16 +140,17 @@ def test_files_that_nobody_handed_over_are_never_touched(house: House) -> None:
 
 
 def test_roles_on_one_disk_together_free_what_is_needed_and_no_more(house: House) -> None:
-    """Each of the three lies on the same file system: what one frees, the others need not."""
+    """Each of them lies on the same file system: what one frees, the others need not."""
     volumes = house.pruning._volumes(house.lane("min_free=1B"))
-    assert [sorted(volume.roles) for volume in volumes] == [["archive", "failed", "outputs"]]
+    [roles] = [sorted(volume.roles) for volume in volumes]
+    assert roles == ["archive", "failed", "outputs", "review"]
     assert volumes[0].free > 0
 
 
 def test_too_little_free_space_lets_the_archive_go_first(house: House) -> None:
     files = {role: house.keep(role, "d/photo.png", 10) for role in ROOTS}
     doomed = house.pruning.decide(house.lane("min_free=9999TiB"), NOW).delete
-    assert [d.file.role for d in doomed] == ["archive", "failed", "outputs"]
+    assert [d.file.role for d in doomed] == ["archive", "failed", "review", "outputs"]
     assert all(file.exists() for file in files.values())
 
 
@@ -225,7 +226,7 @@ def test_what_goes_first_is_what_can_be_had_again(
 
     monkeypatch.setattr(hands, "call", noted)
     house.pruning.prune(house.lane(), NOW)
-    assert order == ["archive", "failed", "outbox"]
+    assert order == ["archive", "failed", "review", "outbox"]
 
 
 def test_an_archived_original_that_was_pruned_is_gone_for_its_job(house: House) -> None:

@@ -13,7 +13,7 @@ from retouchd.blackbox import DEVICE
 from retouchd.clock import Clock
 from retouchd.config import Lane, parse
 from retouchd.errors import DiskFull, RootLost
-from retouchd.lanes import ROLES, LaneState
+from retouchd.lanes import LaneState
 from retouchd.pruning import Pruned
 from retouchd.retention import Decision
 from retouchd.roots import RootRef
@@ -96,7 +96,9 @@ def test_a_lane_without_space_is_pruned_and_soon_and_one_without_its_share_is_no
         for name in ("well", "full", "lost")
     }
     for lane in lanes.values():
-        lane.set_roots({role: RootRef(lane.name, role, f"/x/{role}", "m") for role in ROLES})
+        lane.set_roots(
+            {role: RootRef(lane.name, role, f"/x/{role}", "m") for role in lane.config.folders}
+        )
     parts.lanes = list(lanes.values())
     assert service._prune_every() == 3600
     lanes["lost"].pause_for(RootLost(path="/x", cause="gone", lane="lost"), NOW)

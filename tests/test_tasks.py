@@ -207,7 +207,7 @@ def test_an_earlier_output_is_copied_only_if_it_is_unchanged(outbox: Root) -> No
     values = {"root": asdict(outbox.ref), "path": "d/p.png", "temporary": HIDDEN}
     assert do("copy_output", **values, sha256=sha256) == {"sha256": sha256, "size": 6}
     assert inside(outbox, HIDDEN).read_bytes() == b"result"
-    do("discard", root=asdict(outbox.ref), temporary=HIDDEN)
+    do("discard", root=asdict(outbox.ref), temporaries=[HIDDEN])
     written(outbox, "d/p.png", b"edited")
     with pytest.raises(IoTrouble):
         do("copy_output", **values, sha256=sha256)

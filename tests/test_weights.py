@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retouchd import manifest
+from retouchd import weightfile
 from retouchd.errors import ModelUnusable
 from retouchd.lama_names import lama_name, lama_shape
 from retouchd.manifest import ModelSpec, resolve
@@ -168,7 +168,7 @@ def test_a_file_larger_than_any_lama_is_refused_before_it_is_read(
     make_lama: MakeLama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = _spec(make_lama())
-    monkeypatch.setattr(manifest, "MAX_WEIGHTS_BYTES", 1000)
+    monkeypatch.setattr(weightfile, "MAX_WEIGHTS_BYTES", 1000)
 
     with pytest.raises(ModelUnusable, match="larger than"):
         load_lama(spec)

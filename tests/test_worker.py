@@ -19,10 +19,11 @@ from retouchd.config import Lane
 from retouchd.engine import Engine, Request, Result
 from retouchd.errors import EngineTrouble, Unexpected
 from retouchd.hands import Hands
+from retouchd.order import Model, Order, Prepared, Product, Stopwatch
 from retouchd.roots import Root
 from retouchd.samples import to_unit
 from retouchd.tasks.values import Original
-from retouchd.worker import Model, Order, Prepared, Product, Stopwatch, Worker
+from retouchd.worker import Worker
 
 MakeRoot = Callable[..., Root]
 HIDDEN = ".retouchd-w.tmp"
@@ -116,7 +117,7 @@ class Bench:
     def work(self, engine: Any, order: Order) -> tuple[Product, Stopwatch]:
         worker, watch = Worker(self.hands, engine, self.budget), Stopwatch()
         with worker.prepared(order, watch) as prepared:
-            return worker.repair(order, prepared, watch), watch
+            return worker.produce(order, prepared, watch), watch
 
     def output(self) -> np.ndarray:
         pixels = cv2.imread(str(Path(self.outbox.ref.path, HIDDEN)), cv2.IMREAD_UNCHANGED)
@@ -158,7 +159,7 @@ def test_a_large_hole_is_repaired_by_every_strategy(
 
 
 def test_the_same_order_gives_the_same_bytes(bench: Bench) -> None:
-    digests = {bench.work(Plain(), bench.order("auto"))[0].sha256 for _ in range(2)}
+    digests = {bench.work(Plain(), bench.order("auto"))[0].output.sha256 for _ in range(2)}
     assert len(digests) == 1
 
 
@@ -213,7 +214,7 @@ def test_a_plan_that_lies_outside_the_photo_is_refused(bench: Bench, way: str) -
         region = {"box": box, "core": box, "scale": 1.0, "way": way}
         lying = Prepared({**prepared.facts, "regions": [region]}, prepared.arrays)
         with pytest.raises(Unexpected, match="outside the photo"):
-            worker.repair(order, lying, Stopwatch())
+            worker.produce(order, lying, Stopwatch())
 
 
 def _engine(plain: Plain) -> Engine:

@@ -1,4 +1,4 @@
-"""Installing a model: fetch, check, convert to safetensors, and only then write it down.
+"""Installing a model: fetch, check, convert or try it, and only then write it down.
 
 Weights get a name of their own content, so the manifest's rename alone decides which are used,
 and a crash at any moment leaves the old model or the new one.
@@ -12,15 +12,17 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from retouchd import __version__
 from retouchd.downloads import Part, Tell, download
 from retouchd.errors import ModelUnusable
+from retouchd.installable import Description, architecture_of, described_by, installable, like
 from retouchd.manifest import (
     LARGEST,
     Entry,
@@ -28,17 +30,15 @@ from retouchd.manifest import (
     builtin_entries,
     entries,
     read_manifest,
-    read_weights,
     resolve,
-    weights_in,
 )
+from retouchd.onnx_session import check_runtime
 from retouchd.own_manifest import with_entry
 from retouchd.roots import sync_folder
-from retouchd.weights import to_safetensors
+from retouchd.weightfile import read_weights, weights_in
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NEW = ".retouchd-new-"
-_CONTRACT = "RGB in [0, 1] with the hole set to 0, and the mask; sides padded to 8"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Wish:
     name: what the configuration will call it. origin: path, folder or URL of the weights; empty
     for a well-known name. sha256, md5: in hexadecimal, of what ``origin`` leads to.
     licence: SPDX identifier, where known. force: an entry of that name is replaced.
+    like: a known model that it is used as. input, output: what a manifest's keys of those names
+    are to say of an ONNX network; they go before what ``like``, the known name and the file say.
     """
 
     name: str
@@ -56,10 +58,13 @@ class Wish:
     md5: str = ""
     licence: str = ""
     force: bool = False
+    like: str = ""
+    input: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] = field(default_factory=dict)
 
 
 def add(wish: Wish, models_folder: Path, tell: Tell) -> ModelSpec:
-    """Install a LaMa; raises ModelUnusable, and then nothing but a partial download is left.
+    """Install a model; raises ModelUnusable, and then nothing but a partial download is left.
 
     tell: called with the bytes that are here, and all if known, while something is fetched.
     """
@@ -68,9 +73,10 @@ def add(wish: Wish, models_folder: Path, tell: Tell) -> ModelSpec:
         known = _offer(wish, models_folder)
         wish = _completed(wish, known)
         _check_origin(wish)
+        described = _described(wish, known, models_folder)
         with _alone_in(wish.name, models_folder):
             _check_name(wish, models_folder)
-            return _install(wish, known, models_folder, tell)
+            return _install(wish, known, described, models_folder, tell)
     except OSError as error:
         cause = f"{error.filename or models_folder} can't be written ({error.strerror or error})"
         fix = "Free some space, or run it as a user who may write there (`sudo -u retouchd …`)."
@@ -164,15 +170,27 @@ def _alone_in(model: str, folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _install(wish: Wish, offer: Entry | None, folder: Path, tell: Tell) -> ModelSpec:
+def _described(wish: Wish, offer: Entry | None, folder: Path) -> Description:
+    """What is known of the file before it is fetched; raises ModelUnusable."""
+    base = like(wish.name, wish.like, {**builtin_entries(), **entries(folder)}) or offer
+    described = described_by(base, wish.input, wish.output)
+    if architecture_of(described, Path(urlsplit(wish.origin).path)) == "onnx":
+        check_runtime(wish.name)
+    return described
+
+
+def _install(
+    wish: Wish, offer: Entry | None, described: Description, folder: Path, tell: Tell
+) -> ModelSpec:
     with _fetched(wish, folder, tell) as (path, content):
         origin_sha256 = _check_sums(wish, content)
-        weights = to_safetensors(wish.name, path, content)
-    sha256 = hashlib.sha256(weights).hexdigest()
-    file = folder / f"{wish.name}-{sha256[:12]}.safetensors"
-    entry = _entry(wish, offer, file.name, sha256, f"{path.name}, sha256 {origin_sha256}")
+        made = installable(wish.name, path, content, described)
+    sha256 = hashlib.sha256(made.weights).hexdigest()
+    file = folder / f"{wish.name}-{sha256[:12]}{made.suffix}"
+    origin = f"{made.deed} by retouchd {__version__} from {path.name}, sha256 {origin_sha256}."
+    entry = _entry(wish, offer, made.entry, file.name, origin)
     fresh = not file.exists()
-    _write(file, weights)
+    _write(file, made.weights)
     try:
         _write_down(wish.name, entry, folder)
     except BaseException:
@@ -182,19 +200,18 @@ def _install(wish: Wish, offer: Entry | None, folder: Path, tell: Tell) -> Model
     return resolve(wish.name, folder)
 
 
-def _entry(wish: Wish, offer: Entry | None, file: str, sha256: str, origin: str) -> Entry:
+def _entry(wish: Wish, offer: Entry | None, made: Entry, file: str, origin: str) -> Entry:
     remote = wish.origin if _scheme(wish.origin) in ("http", "https") else ""
     notes = offer.notes if offer else ""
-    return Entry(
-        architecture="lama",
-        file=file,
-        sha256=sha256,
-        licence=wish.licence,
-        source=(offer.source if offer else "") or remote,
-        contract=(offer.contract if offer else "") or _CONTRACT,
-        notes=f"{notes} Converted by retouchd {__version__} from {origin}.".strip(),
-        largest=offer.largest if offer else LARGEST,
-    )
+    known = {
+        "file": file,
+        "licence": wish.licence,
+        "source": (offer.source if offer else "") or remote,
+        "contract": (offer.contract if offer else "") or made.contract,
+        "notes": f"{notes} {origin}".strip(),
+        "largest": offer.largest if offer else LARGEST,
+    }
+    return made.model_copy(update=known)
 
 
 @contextmanager
@@ -247,7 +264,8 @@ def _files(manifest: Path) -> set[str | None]:
 
 def _is_ours(name: str, entry: Entry) -> bool:
     """Whether an earlier `models add` wrote it; a file that a person put there is theirs."""
-    return entry.file == f"{name}-{(entry.sha256 or '')[:12].lower()}.safetensors"
+    ours = f"{name}-{(entry.sha256 or '')[:12].lower()}"
+    return entry.file in (f"{ours}.safetensors", f"{ours}.onnx")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -14,9 +15,10 @@ from retouchd.identity import work_key
 from retouchd.job import Job, Place
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
+from retouchd.order import Model, Order, Prepared, Product, Stopwatch, Written
 from retouchd.publishing import Publishing, original
 from retouchd.tasks.values import stat_of
-from retouchd.worker import Model, Order, Prepared, Product, Stopwatch, Worker
+from retouchd.worker import Worker
 
 
 class Attempt:
@@ -51,7 +53,7 @@ class Attempt:
             with self._worker.prepared(order, watch) as prepared:
                 product = self._product(job, lane, order, prepared, watch)
         except RetouchdError:
-            self._discard(order, lane)
+            self._discard(job, lane)
             raise
         originals = [order.image, *([order.mask] if order.mask else [])]
         return self._publishing.publish(job, lane, product, originals, watch)
@@ -67,6 +69,7 @@ class Attempt:
                 cause=f"Job {job.id} does not have both a photo and its mask",
                 fix="Drop the photo and its mask into the inbox again, together.",
             )
+        folders = lane.config.folders
         return Order(
             job=job.id,
             lane=lane.name,
@@ -74,28 +77,33 @@ class Attempt:
             mask=original(job.mask, lane) if job.mask else None,
             source=job.source,
             outbox=lane.root("outbox"),
+            review=lane.root("review") if "review" in folders else None,
             temporary=self._publishing.temporary(job),
             model=self._model(lane.config.model),
             settings=job.settings,
             decoded=job.decoded,
             within=10 * self._within,
+            inbox=str(lane.config.inbox),
         )
 
     def _refreshed(self, job: Job, lane: LaneState) -> Job:
-        """Take originals in quarantine as they are now: a person may have mended them there."""
+        """Take originals that were moved as they are now: a person may have mended them in
+        quarantine, and across file systems a copy has another inode."""
         for drop in job.drops:
-            if drop.place is Place.FAILED and drop.stat is None:
+            archived = drop.place is Place.ARCHIVE
+            if archived or (drop.place is Place.FAILED and drop.stat is None):
                 answer = self._call(
                     lane,
                     "look",
                     drop.where,
-                    root=asdict(lane.root("failed")),
+                    root=asdict(lane.root(drop.place)),
                     paths=[drop.where],
                 )
                 stat = stat_of(answer["stats"][0])
                 if stat is None:
                     raise Orphaned(
-                        cause=f"{drop.where} is no longer in the quarantine",
+                        cause=f"{drop.where} is no longer in "
+                        + ("the archive" if archived else "the quarantine"),
                         fix="Drop the photo and its mask into the inbox again.",
                     )
                 self._ledger.set_stat(drop.id, stat, drop.decoded)
@@ -112,7 +120,7 @@ class Attempt:
         if earlier and lane.config.output.duplicates == "reuse":
             product = self._reuse(earlier, lane, order)
         if product is None:
-            product = self._worker.repair(order, prepared, watch)
+            product = self._worker.produce(order, prepared, watch)
         notes = (*prepared.facts["notes"], *product.notes)
         if earlier:
             notes = (*notes, f"the same work as job {earlier.id}")
@@ -131,6 +139,8 @@ class Attempt:
     def _reuse(self, earlier: Job, lane: LaneState, order: Order) -> Product | None:
         if earlier.output is None or earlier.lane != lane.name:
             return None
+        if earlier.companions or earlier.output_role != "outbox":
+            return None
         try:
             answer = self._call(
                 lane,
@@ -144,20 +154,12 @@ class Attempt:
         except (IoTrouble, FileBusy):
             return None
         extension = os.path.splitext(earlier.output)[1]
-        return Product(answer["sha256"], answer["size"], extension, ("reused",))
+        return Product(Written(answer["sha256"], answer["size"], extension), notes=("reused",))
 
-    def _discard(self, order: Order, lane: LaneState) -> None:
+    def _discard(self, job: Job, lane: LaneState) -> None:
         """Take back what may have been written; what can't be now is done by ``resume``."""
-        try:
-            self._call(
-                lane,
-                "discard",
-                order.temporary,
-                root=asdict(order.outbox),
-                temporary=order.temporary,
-            )
-        except RetouchdError:
-            return
+        with suppress(RetouchdError):
+            self._publishing.discard(job, lane)
 
     def _call(self, lane: LaneState, task: str, subject: str, **arguments: Any) -> dict[str, Any]:
         call = Call(task, lane.name, subject, self._within, arguments)

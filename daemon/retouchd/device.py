@@ -15,10 +15,14 @@ _SPINS = "20000"  # a fraction of a millisecond
 
 @dataclass(frozen=True)
 class Place:
-    """name: as torch spells it, ``cpu`` or ``cuda:0``. label: the same for a person."""
+    """name: as torch spells it, ``cpu`` or ``cuda:0``. label: the same for a person.
+
+    demanded: the configuration wants no other, so what can't run there must not run at all.
+    """
 
     name: str = "cpu"
     label: str = "cpu"
+    demanded: bool = False
 
     @property
     def is_gpu(self) -> bool:
@@ -41,16 +45,24 @@ def choose(device: Device) -> Place:
 
     if device.threads != "auto":
         torch.set_num_threads(device.threads)
+    demanded = device.require_gpu or device.use.startswith("cuda")
     if device.use == "cpu":
         trouble: str | None = "device.use is cpu"
     else:
         name = device.use if ":" in device.use else "cuda:0"
         trouble = _gpu_trouble(name)
         if trouble is None:
-            return Place(name, f"{name} ({torch.cuda.get_device_name(name)})")
-    if device.require_gpu or device.use.startswith("cuda"):
+            return Place(name, f"{name} ({torch.cuda.get_device_name(name)})", demanded)
+    if demanded:
         raise GpuRequired(cause=trouble)
     return Place("cpu", f"cpu ({torch.get_num_threads()} threads)")
+
+
+def threads() -> int:
+    """How many threads compute, as ``choose`` has set it. Imports torch."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from retouchd import __version__
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import MAX_WEIGHTS_BYTES
+from retouchd.weightfile import MAX_WEIGHTS_BYTES
 
 Tell = Callable[[int, int | None], None]  # bytes that are here, bytes in all if known
 
@@ -206,7 +206,7 @@ def _no_connection(model: str, url: str, reason: object) -> ModelUnusable:
 
 
 def _too_large(model: str) -> ModelUnusable:
-    cause = f"the download is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no LaMa is"
+    cause = f"the download is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no model is"
     return ModelUnusable(model=model, cause=cause, fix="Check the address.")
 
 

@@ -19,11 +19,12 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One region of one photo to be repaired.
+    """One region of one photo to be repaired, or one photo whose subject is to be found.
 
     model: name of a model that the engine was opened with.
     image: [H, W, 3] RGB, uint8 or uint16 (full range); what is under the mask is ignored.
-    mask: [H, W] uint8, 255 where the pixel is to be made up, 0 where it is known.
+    mask: [H, W] uint8, 255 where the pixel is to be made up, 0 where it is known. For a matting
+        model: 255 where the picture shows the photo, 0 beside it.
     settings: what the lane says about the work (see ``config.Work``), as plain values.
     tag: the job, for blame: an engine that dies tells by its tag which request it was at.
     """
@@ -37,10 +38,10 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The repaired region.
+    """The repaired region, or the alpha.
 
     image: [H, W, 3] RGB float32 in [0, 1], the same H and W as the request; only what lies under
-        the request's mask is meant to be used.
+        the request's mask is meant to be used. Of a matting model: [H, W, 1], the alpha in [0, 1].
     seconds: time on the device for this region (its share of a batch).
     notes: facts worth keeping with the job, such as ``precision`` or ``oom_step``.
     """
@@ -67,8 +68,9 @@ class Engine(Protocol):
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """Facts: at least ``device`` (str), ``models`` (name to sha256) and ``largest`` (name to
-        the largest side in pixels that it should be shown at once)."""
+        """Facts: at least ``device`` (str), ``models`` (name to sha256), ``largest`` (name to
+        the largest side in pixels that it should be shown at once) and ``fits`` (name to the
+        ``Fit`` of a matting network's pictures, or None)."""
 
     def last_beat(self) -> float:
         """Monotonic time of the last sign of progress; now, while there is nothing to do."""

@@ -47,6 +47,7 @@ class Filing:
                 self._move(job, drop, lane)
         job = self._ledger.job(job.id) or job
         if job.state is State.PUBLISHED:
+            self._retire(job, lane)
             self._ledger.change(job.id, State.DONE, now=self._clock.now())
             return State.DONE
         if job.state is not State.QUARANTINED:
@@ -54,6 +55,25 @@ class Filing:
         if job.error_file is None:
             self._explain(job, lane)
         return State.QUARANTINED
+
+    def _retire(self, job: Job, lane: LaneState) -> None:
+        """What an earlier try left for review has been seen to, if nobody has changed it."""
+        if "review" not in lane.config.folders:
+            return
+        current = {job.output, *(one.path for one in job.companions)}
+        for kept in self._ledger.kept_of(job.id, "review"):
+            if job.output_role == "review" and kept.path in current:
+                continue
+            stat = FileStat(kept.size, kept.mtime_ns, 0)
+            self._call(
+                lane,
+                "prune",
+                kept.path,
+                root=asdict(lane.root("review")),
+                files=[{"path": kept.path, "stat": stat_to_wire(stat)}],
+                seconds=0,
+            )
+            self._ledger.forget_kept(kept)
 
     def remove_text(self, job: Job, lane: LaneState) -> None:
         """A person asked for another try: the text about the failure is no longer true."""

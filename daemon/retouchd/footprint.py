@@ -11,7 +11,11 @@ _DEAR = {".webp": 11.0, ".avif": 9.0}
 _FORMATS = {"webp": ".webp", "avif": ".avif"}
 
 
-def footprint(decoded: int, name: str, format: str) -> int:
+_MATTE = 8.0
+"""The alpha in floats, the subject's colours, the cut-out, and its copy in the encoder's order."""
+
+
+def footprint(decoded: int, name: str, format: str, task: str = "inpaint") -> int:
     """Bytes, of the service and its hands together.
 
     decoded: bytes of the decoded photo and its mask. name: the photo's, whose ending tells its
@@ -19,4 +23,5 @@ def footprint(decoded: int, name: str, format: str) -> int:
     """
     ending = os.path.splitext(name)[1].lower()
     endings = {ending, _FORMATS.get(format, ending)}
-    return int(decoded * max(_DEAR.get(one, _USUAL) for one in endings))
+    usual = _MATTE if task == "matte" else _USUAL
+    return int(decoded * max(max(_DEAR.get(one, usual), usual) for one in endings))

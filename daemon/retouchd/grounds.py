@@ -1,4 +1,4 @@
-"""A lane's four folders: set up, known again, adopted anew, and looked at while it is paused."""
+"""A lane's folders: set up, known again, adopted anew, and looked at while it is paused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from retouchd.errors import TransientError
-from retouchd.lanes import ROLES, LaneState
+from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
 
@@ -23,12 +23,12 @@ class Grounds:
 
     def disowned(self) -> bool:
         """Whether a person has the folders taken as they are now (`retouchd adopt`)."""
-        return any(self._known(role) is None for role in ROLES)
+        return any(self._known(role) is None for role in self._lane.config.folders)
 
     def set_up(self) -> None:
         """Make or check the folders; the lane is ready then."""
         roots = {}
-        for role in ROLES:
+        for role in self._lane.config.folders:
             path = self._path(role)
             known = self._known(role)
             found = self._ask(
@@ -48,7 +48,7 @@ class Grounds:
     def _sweep(self, roots: Mapping[str, RootRef]) -> None:
         """Remove what was being written when an earlier run ended and nobody goes on with."""
         under_way = self._ledger.under_way()
-        for role in ROLES:
+        for role in self._lane.config.folders:
             # It only takes up space; whatever is wrong, the work itself will meet it.
             with contextlib.suppress(TransientError):
                 self._ask(
@@ -64,7 +64,7 @@ class Grounds:
         inbox = self._lane.root("inbox")
         self._ask("scan", inbox.path, root=to_wire(inbox), ignore=["*"], excluded=[])
         pause = self._lane.pause
-        roots = [self._lane.root(role) for role in ROLES]
+        roots = [self._lane.root(role) for role in self._lane.config.folders]
         if pause:
             # What has to be free is asked of the first: the one where it was lacking.
             roots.sort(key=lambda root: not f"{pause.path}/".startswith(f"{root.path}/"))
@@ -77,7 +77,7 @@ class Grounds:
 
     def glance(self) -> None:
         """See that each folder still is the one that was set up; raises RootLost."""
-        for role in ROLES:
+        for role in self._lane.config.folders:
             root = self._lane.root(role)
             self._ask("look", root.path, root=to_wire(root), paths=[])
 

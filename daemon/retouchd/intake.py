@@ -23,11 +23,13 @@ from retouchd.job import Job
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.listing import Found
-from retouchd.pairing import Candidate, decide
+from retouchd.pairing import Candidate, WaitingMask, decide
 from retouchd.reconcile import reconcile
 from retouchd.recording import record
+from retouchd.redoing import meant_by
 
 _AGAIN = 5.0
+REDO_AFTER = 15.0
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Intake(threading.Thread):
     """The thread of one lane.
 
     patience: seconds after which an incomplete file is given up. excluded: folders below the
-    inbox that belong to other lanes.
+    inbox that belong to other lanes. redo_after: seconds that a mask waits for a new photo before
+    it is taken for one for a photo that was finished earlier.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Intake(threading.Thread):
         say: Say,
         patience: float,
         excluded: tuple[str, ...] = (),
+        redo_after: float = REDO_AFTER,
         wake_pipeline: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name=f"intake-{lane.name}", daemon=True)
@@ -74,6 +78,7 @@ class Intake(threading.Thread):
             lane, self._call, scan, clock, say, patience=patience, excluded=excluded
         )
         self._presence = self._inbox.presence
+        self._redo_after, self._redo_due = redo_after, False
         self._next_scan = 0.0
         self.on_ready: Callable[[LaneState], None] = lambda lane: None
         self._wake_pipeline = wake_pipeline
@@ -207,7 +212,9 @@ class Intake(threading.Thread):
         self._tell(found, jobs)
         with self._wakes.condition:
             self.idle = due is None and not self._wakes.dirty
-        return self._interval if due is None else max(0.0, due - self._clock.monotonic())
+        if due is None:
+            return min(self._interval, self._redo_after) if self._redo_due else self._interval
+        return max(0.0, due - self._clock.monotonic())
 
     @property
     def _interval(self) -> float:
@@ -219,8 +226,11 @@ class Intake(threading.Thread):
         before: the jobs as they were when the inbox was listed.
         """
         whole = self._presence.whole
+        config = self._lane.config
         verdicts = decide(
-            (Candidate(f.path, f.path in whole) for f in found), self._lane.config.pairing
+            (Candidate(f.path, f.path in whole) for f in found),
+            config.pairing,
+            alone=config.task == "matte",
         )
         now = self._clock.now()
         with self._ledger.transaction():
@@ -237,9 +247,22 @@ class Intake(threading.Thread):
             }
             free = [v for v in verdicts if not busy.intersection(v.members)]
             seen = [job for job in jobs if job not in fresh]
+            earlier = {
+                verdict.mask: job
+                for verdict in free
+                if config.task == "matte" and isinstance(verdict, WaitingMask)
+                if (job := meant_by(verdict.mask, config.name, self._ledger)) is not None
+            }
             actions = reconcile(
-                free, seen, self._presence.bad, now, self._lane.config.pairing.orphan_after
+                free,
+                seen,
+                self._presence.bad,
+                now,
+                config.pairing.orphan_after,
+                earlier=earlier,
+                redo_after=self._redo_after,
             )
+            self._redo_due = bool(earlier)
             changes = record(self._ledger, self._lane, actions, self._presence, now)
         for change in changes:
             self._say(**change)

@@ -31,7 +31,7 @@ LEGAL: Mapping[State, frozenset[State]] = {
         {State.PUBLISHED, State.READY, State.WAITING, State.FAILED, State.QUARANTINED}
     ),
     State.PUBLISHED: frozenset({State.DONE}),
-    State.DONE: frozenset(),
+    State.DONE: frozenset({State.READY}),  # a mask came later, for another try
     State.FAILED: frozenset(
         {State.RUNNING, State.READY, State.WAITING, State.QUARANTINED, State.CANCELLED}
     ),
@@ -106,8 +106,24 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class Companion:
+    """One more file beside a job's output, published before it.
+
+    token: tells its temporary file from the others'. path: like ``Job.output``.
+    """
+
+    token: str
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Job:
-    """One row of the ledger with its drops. Times are seconds since the epoch."""
+    """One row of the ledger with its drops. Times are seconds since the epoch.
+
+    output_role: the folder that its output lies in, ``outbox`` or ``review``.
+    """
 
     id: int
     lane: str
@@ -124,6 +140,8 @@ class Job:
     output: str | None = None
     output_sha256: str | None = None
     output_size: int | None = None
+    output_role: str = "outbox"
+    companions: tuple[Companion, ...] = ()
     key: str | None = None
     duplicate_of: int | None = None
     model: str | None = None
@@ -156,6 +174,11 @@ class Job:
         """Whether it has all that the work needs: the photo, and what says where its hole is."""
         apart = self.source in ("mask", "folder_mask")
         return self.image is not None and (self.mask is not None or not apart)
+
+    @property
+    def is_redone(self) -> bool:
+        """Whether its photo was filed away before, by an earlier try that got through."""
+        return self.image is not None and self.image.place is Place.ARCHIVE
 
     @property
     def remarks(self) -> tuple[str, ...]:

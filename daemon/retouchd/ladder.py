@@ -16,7 +16,6 @@ from typing import Any
 from retouchd.errors import OutOfMemory
 from retouchd.painter import Beat, Finish, Painter
 from retouchd.samples import Region, Unit
-from retouchd.sanity import trouble_with
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ def finish_soundly(begun: Begun, beat: Beat) -> list[Outcome]:
 
 
 def _made_sound(painter: Painter, region: Region, outcome: Outcome, beat: Beat) -> Outcome:
-    if isinstance(outcome, Exception) or not (trouble := trouble_with(outcome.image, *region)):
+    if isinstance(outcome, Exception) or not (trouble := painter.doubt(outcome.image, region)):
         return outcome
     exact = painter.exact()
     if exact is None:
@@ -83,7 +82,7 @@ def _made_sound(painter: Painter, region: Region, outcome: Outcome, beat: Beat) 
     (again,) = climb(begin(exact, [region]), beat)
     if isinstance(again, Exception):
         return again
-    persists = trouble_with(again.image, *region)
+    persists = painter.doubt(again.image, region)
     return replace(
         again,
         repainted=trouble,

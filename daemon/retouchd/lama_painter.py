@@ -6,7 +6,6 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,8 +18,10 @@ from retouchd.manifest import ModelSpec
 from retouchd.nets.fused_lama import FusedLama
 from retouchd.painter import Beat, Finish, Size
 from retouchd.precision import Clock, Comparison, Precision, compare
+from retouchd.room import Room
 from retouchd.runner import runner_for
 from retouchd.samples import Region, Unit
+from retouchd.sanity import trouble_with
 from retouchd.weights import LamaFile
 
 _GPU_BATCH = 8
@@ -92,27 +93,6 @@ def _shortened(parameter: Tensor) -> nn.Parameter:
     return nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False)
 
 
-@dataclass
-class Room:
-    """How many regions fit at once, as far as experience tells.
-
-    most: the most there ever may be. overran: pixels of the smallest batch that did not fit.
-    """
-
-    most: int
-    overran: int | None = None
-
-    def limit(self, pixels: int) -> int:
-        """The most regions of so many pixels: half of what failed, as the ladder halves."""
-        if self.overran is None:
-            return self.most
-        return max(1, min(self.most, self.overran // (2 * pixels)))
-
-    def shrink(self, pixels: int) -> None:
-        """A batch of so many pixels did not fit."""
-        self.overran = pixels if self.overran is None else min(pixels, self.overran)
-
-
 class LamaPainter:
     """A LaMa on one device in one precision; the painters of both share the networks.
 
@@ -160,6 +140,10 @@ class LamaPainter:
         }
         compared = self._comparison if self._precision == "bf16" else None
         return {**facts, **compared.facts} if compared else facts
+
+    def doubt(self, answer: Unit, region: Region) -> str | None:
+        """See ``sanity``."""
+        return trouble_with(answer, *region)
 
     @property
     def ahead(self) -> bool:

@@ -11,9 +11,6 @@ from retouchd.config import Lane
 from retouchd.errors import DiskFull, EnvironmentTrouble
 from retouchd.roots import RootRef
 
-ROLES = ("inbox", "outbox", "archive", "failed")
-
-
 _FIRST_HOLD = 5.0
 _LONGEST_HOLD = 60.0
 
@@ -129,9 +126,9 @@ class LaneState:
 
     @property
     def ready(self) -> bool:
-        """Whether all four roots are known."""
+        """Whether all its roots are known."""
         with self._lock:
-            return len(self._roots) == len(ROLES)
+            return set(self._roots) == set(self.config.folders)
 
     def root(self, role: str) -> RootRef:
         """The root of one role; only after ``ready``."""

@@ -17,9 +17,11 @@ from retouchd.config import Device
 from retouchd.device import Place, choose
 from retouchd.engine import Request, Result
 from retouchd.errors import EngineTrouble, ModelUnusable
+from retouchd.fitting import picture_of, place
 from retouchd.ladder import Outcome, begin, finish_soundly
 from retouchd.manifest import ModelSpec
-from retouchd.painter import Painter, needs_torch, open_painter
+from retouchd.painter import Painter, needs_torch, on_device, open_painter
+from retouchd.samples import Region
 
 OnDevice = Callable[[tuple[int, ...]], None]
 
@@ -81,13 +83,14 @@ class LocalEngine:
         return entry.future
 
     def describe(self) -> Mapping[str, Any]:
-        """``device`` as text, ``models``, name to sha256, ``largest``, name to that of its spec,
-        and ``auto``, name to what precision ``auto`` means for it and why: ``precision``,
-        ``speedup``, ``error``; once it is loaded."""
+        """``device`` as text, ``models``, name to sha256, ``largest`` and ``fits``, name to those
+        of its spec, and ``auto``, name to what precision ``auto`` means for it and why:
+        ``precision``, ``speedup``, ``error``; once it is loaded."""
         return {
             "device": self._place.label,
-            "models": {name: spec.sha256 for name, spec in self._models.items()},
+            "models": {name: spec.identity for name, spec in self._models.items()},
             "largest": {name: spec.largest for name, spec in self._models.items()},
+            "fits": {name: spec.fit for name, spec in self._models.items()},
             "auto": dict(self._auto),
         }
 
@@ -124,7 +127,7 @@ class LocalEngine:
 
     def _refusal(self, request: Request) -> str | None:
         image, mask = request.image, request.mask
-        if request.model not in self._models:
+        if request.model not in self._models or not on_device(self._models[request.model]):
             return f"it is none of the models in use ({', '.join(self._models)})"
         if mask.ndim != 2 or image.shape != (*mask.shape, 3) or mask.size == 0:
             return f"an image of {image.shape} and a mask of {mask.shape} are no region"
@@ -155,16 +158,17 @@ class LocalEngine:
         else:
             self._place = Place()
         loaded: dict[str, Painter] = {}
+        resident = {name: spec for name, spec in self._models.items() if on_device(spec)}
         try:
-            for spec in self._models.values():
-                if spec.sha256 not in loaded:
-                    loaded[spec.sha256] = self._open_one(spec)
-                    _try_out(loaded[spec.sha256], spec, self._beat)
+            for spec in resident.values():
+                if spec.identity not in loaded:
+                    loaded[spec.identity] = self._open_one(spec)
+                    _try_out(loaded[spec.identity], spec, self._beat)
         except BaseException:
             for painter in loaded.values():
                 painter.close()
             raise
-        painters = {name: loaded[spec.sha256] for name, spec in self._models.items()}
+        painters = {name: loaded[spec.identity] for name, spec in resident.items()}
         self._auto = {name: painter.auto for name, painter in painters.items() if painter.auto}
         return painters
 
@@ -242,12 +246,8 @@ class LocalEngine:
 
 def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> None:
     """One inference on a small grey ramp; raises ModelUnusable."""
-    ramp = np.linspace(64, 192, 64).astype(np.uint8)
-    image = np.broadcast_to(ramp[:, None, None], (64, 64, 3)).copy()
-    mask = np.zeros((64, 64), np.uint8)
-    mask[24:40, 24:40] = 255
     wanted = painter.tuned({"precision": "auto"})
-    (outcome,) = finish_soundly(begin(wanted, [(image, mask)]), beat)
+    (outcome,) = finish_soundly(begin(wanted, [_trial(spec)]), beat)
     trouble = in_words(outcome) if isinstance(outcome, Exception) else outcome.trouble
     if trouble is not None:
         raise ModelUnusable(
@@ -255,3 +255,14 @@ def _try_out(painter: Painter, spec: ModelSpec, beat: Callable[[], None]) -> Non
             cause=f"its first try failed ({trouble})",
             fix="Check the file with `retouchd models verify`, or use another model.",
         )
+
+
+def _trial(spec: ModelSpec) -> Region:
+    """A grey ramp as the model takes it: with a hole, or as a matting network's picture."""
+    ramp = np.linspace(64, 192, 64).astype(np.uint8)
+    image = np.broadcast_to(ramp[:, None, None], (64, 64, 3)).copy()
+    if spec.fit:
+        return picture_of(image, place((64, 64), spec.fit))
+    mask = np.zeros((64, 64), np.uint8)
+    mask[24:40, 24:40] = 255
+    return image, mask

@@ -21,12 +21,13 @@ from retouchd.job import Job, State
 from retouchd.lanes import Lanes
 from retouchd.ledger import Ledger
 from retouchd.mounts import mount_of, read_mounts
+from retouchd.order import Model
 from retouchd.pipeline import Pipeline
 from retouchd.pruning import Pruning
 from retouchd.recording import STOPPED, begin_again, quarantine
 from retouchd.regions import DEFAULTS
 from retouchd.retry import after_restart
-from retouchd.worker import Model, Worker
+from retouchd.worker import Worker
 
 Say = Callable[..., None]
 """Called with an event's name and its facts; ``level`` is one of them."""
@@ -115,7 +116,7 @@ class Machinery:
     def _model(self, name: str) -> Model:
         facts = self.engine.describe()
         largest = facts["largest"].get(name, DEFAULTS.largest)
-        return Model(name, str(facts["models"].get(name, "")), largest)
+        return Model(name, str(facts["models"].get(name, "")), largest, facts["fits"].get(name))
 
     def count_and_say(self, event: str, **facts: object) -> None:
         """Log, and count what `once` has to report."""

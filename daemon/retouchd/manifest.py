@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from dataclasses import dataclass
-from io import BufferedReader
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from retouchd.entry import LARGEST, Architecture, Entry, Task, task_of
 from retouchd.errors import ModelUnusable
+from retouchd.onnx_contract import OnnxContract
 from retouchd.resources import resource
+from retouchd.weightfile import sha256_of, unreadable, weights_in
 
-Architecture = Literal["lama", "classical", "flat"]
+if TYPE_CHECKING:  # what lists models must not wait for numpy
+    from retouchd.fitting import Fit
 
-WEIGHTLESS: tuple[Architecture, ...] = ("classical", "flat")
+__all__ = ["LARGEST", "Architecture", "Entry", "ModelSpec", "Task", "task_of"]
+
 FORMATS = (".safetensors", ".ckpt", ".pt", ".pth")
-LARGEST = 1024  # px, where an entry says nothing else
-MAX_WEIGHTS_BYTES = 2 << 30  # big-lama's checkpoint with its discriminator is a fifth of that
+_FORMATS_OF: Mapping[Architecture, tuple[str, ...]] = {
+    "lama": FORMATS,
+    "cvunet": (".safetensors",),
+    "onnx": (".onnx",),
+}
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
-_ORIGINAL_FOLDER = Path("models/best.ckpt")  # how the authors of LaMa hand their weights out
-_ALGORITHM = 1  # raise it when classical or flat paint differently, so that old results are stale
+_LONGEST_HEADER = 1 << 20  # bytes; that of big-lama has a tenth
+_ALGORITHM = 1  # raise it when one without weights works differently: old results are then stale
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class ModelSpec:
     licence: SPDX identifier where there is one. source: URL that it came from.
     contract: what goes in and comes out. notes: anything a person should know.
     largest: the largest side in pixels that it is shown at once.
+    fit: the geometry of a matting network's pictures. onnx: the rest of what an ONNX one expects.
     """
 
     name: str
@@ -50,44 +60,20 @@ class ModelSpec:
     contract: str = ""
     notes: str = ""
     largest: int = LARGEST
-
-
-class Entry(BaseModel):
-    """One model of a manifest: built in, installed (``file``), or to be added from its ``url``.
-
-    sha256, md5: hexadecimal, of ``file`` or of what ``url`` leads to. largest: see ModelSpec.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    architecture: Architecture
-    file: str | None = None
-    url: str | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    md5: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")] | None = None
-    licence: str = ""
-    source: str = ""
-    contract: str = ""
-    notes: str = ""
-    largest: Annotated[int, Field(ge=256, le=LARGEST)] = LARGEST
-
-    @model_validator(mode="after")
-    def _weights_are_pinned(self) -> Entry:
-        if self.architecture in WEIGHTLESS:
-            if self.file or self.sha256 or self.url or self.md5:
-                raise ValueError(
-                    f"{self.architecture} has no weights; remove file, url, sha256 and md5"
-                )
-        elif self.file and (self.url or self.md5):
-            raise ValueError("file excludes url and md5; where it came from is its source")
-        elif not self.url and not (self.file and self.sha256):
-            raise ValueError("file and sha256 are both needed, or a url to add it from")
-        return self
+    fit: Fit | None = None
+    onnx: OnnxContract | None = None
 
     @property
-    def usable(self) -> bool:
-        """Whether a lane can use it as it stands."""
-        return self.url is None
+    def task(self) -> Task:
+        """What it is for."""
+        return task_of(self.architecture)
+
+    @property
+    def identity(self) -> str:
+        """A sha256 that changes with its results: of the weights, and of how they are used."""
+        if self.fit is None and self.onnx is None:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256} {self.fit} {self.onnx}".encode()).hexdigest()
 
 
 class _Manifest(BaseModel):
@@ -168,12 +154,6 @@ def verify(spec: ModelSpec) -> None:
     check_sha256(spec, found)
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's content, in lower-case hexadecimal; raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_sha256(spec: ModelSpec, found: str) -> None:
     """Raise ModelUnusable unless ``found`` is the sha256 that the model is pinned to."""
     if found != spec.sha256:
@@ -187,69 +167,49 @@ def check_sha256(spec: ModelSpec, found: str) -> None:
 
 def check_format(spec: ModelSpec) -> None:
     """Raise ModelUnusable for weights in a file format that can't be loaded."""
-    if spec.path is not None and spec.path.suffix.lower() not in FORMATS:
-        raise ModelUnusable(
-            model=spec.name,
-            cause=f"{spec.path.suffix or 'a file without a suffix'} is not a format that "
-            f"retouchd loads; it loads {', '.join(FORMATS)}",
-            fix="Give the original checkpoint (.ckpt), its TorchScript form (.pt), or the "
-            "generator's state dict (keys model.1… to model.N…) saved with "
-            "safetensors.torch.save_file.",
-        )
-
-
-def open_weights(model: str, path: Path) -> BufferedReader:
-    """A weights file, to be read; raises ModelUnusable, also for one that is absurdly large."""
-    try:
-        _check_size(model, path, path.stat().st_size)
-        return path.open("rb")
-    except OSError as error:
-        raise unreadable(model, path, error) from None
-
-
-def read_weights(model: str, path: Path) -> bytes:
-    """The content of a weights file; raises ModelUnusable, as ``open_weights`` does."""
-    with open_weights(model, path) as file:
-        try:
-            content = file.read(MAX_WEIGHTS_BYTES + 1)
-        except OSError as error:
-            raise unreadable(model, path, error) from None
-    _check_size(model, path, len(content))  # a file may grow, and a device has no size
-    return content
-
-
-def _check_size(model: str, path: Path, size: int) -> None:
-    if size > MAX_WEIGHTS_BYTES:
-        raise ModelUnusable(
-            model=model,
-            cause=f"{path} is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no LaMa is",
-            fix="Check that it is the file that you mean.",
-        )
-
-
-def weights_in(path: Path) -> Path:
-    """The weights file that a path means: itself, or the checkpoint in the original folder."""
-    return path / _ORIGINAL_FOLDER if path.is_dir() else path
-
-
-def unreadable(model: str, path: Path, error: OSError) -> ModelUnusable:
-    """The error for a file that can't be read."""
-    return ModelUnusable(
-        model=model,
-        cause=f"{path} can't be read ({error.strerror or error})",
-        fix="Check the path, and that the service's user may read it.",
+    formats = _FORMATS_OF.get(spec.architecture, ())
+    if spec.path is None or spec.path.suffix.lower() in formats:
+        return
+    raise ModelUnusable(
+        model=spec.name,
+        cause=f"{spec.path.suffix or 'a file without a suffix'} is not a format that "
+        f"retouchd loads as {spec.architecture}; it loads {', '.join(formats)}",
+        fix="Give the original checkpoint (.ckpt), its TorchScript form (.pt), or the "
+        "generator's state dict (keys model.1… to model.N…) saved with "
+        "safetensors.torch.save_file."
+        if spec.architecture == "lama"
+        else "Check the entry's file and architecture in manifest.yaml.",
     )
 
 
 def _from_file(given: str, models_folder: Path) -> ModelSpec:
     places = [weights_in(place) for place in (Path(given).expanduser(), models_folder / given)]
     path = next((place.absolute() for place in places if place.is_file()), places[0].absolute())
+    if path.suffix.lower() == ".onnx":
+        raise ModelUnusable(
+            model=given,
+            cause="an ONNX file does not say which pictures it expects, so it needs an entry",
+            fix=f"Add it with `retouchd models add NAME {given}`, and use that name.",
+        )
     check_format(ModelSpec(given, "lama", path, ""))
     try:
+        with path.open("rb") as file:
+            architecture = architecture_in(file.read(_LONGEST_HEADER))
         digest = sha256_of(path)
     except OSError as error:
         raise unreadable(given, path, error) from None
-    return ModelSpec(given, "lama", path, digest, notes="a file that no manifest describes")
+    entry = Entry(architecture=architecture, file=str(path), sha256=digest)
+    return replace(_spec(given, entry, models_folder), notes="a file that no manifest describes")
+
+
+def architecture_in(content: bytes) -> Architecture:
+    """cvunet where a .safetensors file's own metadata says so; anything else is taken for LaMa."""
+    length = int.from_bytes(content[:8], "little")
+    try:
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        return "cvunet" if metadata["architecture"] == "cvunet" else "lama"
+    except (ValueError, LookupError, TypeError):
+        return "lama"
 
 
 def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
@@ -261,6 +221,8 @@ def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
         path=weights_in(models_folder / entry.file) if entry.file else None,
         sha256=digest.lower(),
         **entry.model_dump(include={"licence", "source", "contract", "notes", "largest"}),
+        fit=entry.fit,
+        onnx=entry.onnx,
     )
 
 
@@ -279,21 +241,45 @@ def parse_manifest(text: str, path: Path) -> dict[str, Entry]:
     try:
         return dict(_Manifest.model_validate(yaml.safe_load(text) or {}).models or {})
     except ValidationError as error:
-        detail = error.errors()[0]
-        where = ".".join(str(part) for part in detail["loc"])
-        raise _wrong(path, f", {where}: {detail['msg'].removeprefix('Value error, ')}") from None
+        raise _wrong("manifest.yaml", f"{path}, {_first(error)}") from None
     except yaml.YAMLError as error:
         raise _not_yaml(path, error) from None
 
 
+def parse_part(model: str, text: str) -> dict[str, Any]:
+    """Keys and values of a part of an entry, such as its ``input``; raises ModelUnusable."""
+    try:
+        tree = yaml.safe_load(text) or {}
+    except yaml.YAMLError:
+        tree = None
+    if not isinstance(tree, dict):
+        raise _wrong(model, f"{text} is not of the form {{key: value, key: value}}")
+    return {str(key): value for key, value in tree.items()}
+
+
+def checked_entry(model: str, fields: Mapping[str, Any]) -> Entry:
+    """An entry of these keys and values; raises ModelUnusable."""
+    try:
+        return Entry.model_validate(fields)
+    except ValidationError as error:
+        raise _wrong(model, _first(error)) from None
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors()[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    return f"{where}{': ' if where else ''}{detail['msg'].removeprefix('Value error, ')}"
+
+
 def _not_yaml(path: Path, error: Exception) -> ModelUnusable:
-    return _wrong(path, f" is not valid YAML ({' '.join(str(error).split())})")
+    text = " ".join(str(error).split())
+    return _wrong("manifest.yaml", f"{path} is not valid YAML ({text})")
 
 
-def _wrong(path: Path, cause: str) -> ModelUnusable:
+def _wrong(model: str, cause: str) -> ModelUnusable:
     return ModelUnusable(
-        model="manifest.yaml",
-        cause=f"{path}{cause}",
+        model=model,
+        cause=cause,
         fix=f"An entry has {', '.join(Entry.model_fields)}; an architecture is one of "
         f"{', '.join(get_args(Architecture))}.",
     )

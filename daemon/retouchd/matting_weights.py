@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import ModelSpec, check_sha256, read_weights
+from retouchd.manifest import ModelSpec, check_sha256
 from retouchd.nets.cvunet import CvUNet, CvUNetShape
+from retouchd.weightfile import read_weights
 
 ARCHITECTURE = "cvunet"
 

@@ -21,6 +21,8 @@ OUR_PREFIX = ".retouchd-"
 """Of the hidden files that are the daemon's own: markers, probes, outputs being written."""
 PROBE = "probe"
 """The token of a file that is only written to see whether writing works."""
+COMPANIONS = ("alpha", "composite", "reason")
+"""The tokens of files that can be published beside an output."""
 NEW_MARKER = "marker"
 """The token of a marker file that is being written."""
 _ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
@@ -116,6 +118,11 @@ def temporary(token: str) -> str:
     token: unique to the ledger and the job, so that a restart finds its own leftovers.
     """
     return f"{OUR_PREFIX}{token}.tmp"
+
+
+def companion_token(token: str, companion: str) -> str:
+    """The token of a companion's temporary file, from that of the output."""
+    return f"{token}-{companion}"
 
 
 def job_of_temporary(name: str, ledger: str) -> int | None:

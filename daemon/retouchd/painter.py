@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from retouchd import classical, flat
 from retouchd.device import Place
 from retouchd.engine import Pixels
+from retouchd.entry import WEIGHTLESS
 from retouchd.manifest import ModelSpec
 from retouchd.samples import Region, Unit
+from retouchd.sanity import trouble_with
 
 Beat = Callable[[], None]
 Finish = Callable[[], list[Unit]]
@@ -48,6 +50,9 @@ class Painter(Protocol):
     def facts(self) -> Mapping[str, Any]:
         """What to note with every result, such as ``device`` and ``precision``."""
 
+    def doubt(self, answer: Unit, region: Region) -> str | None:
+        """What is wrong with an answer, so that it can't be right; None if it can."""
+
     @property
     def ahead(self) -> bool:
         """Whether ``start`` returns before the work is done, so that the next batch can be
@@ -55,7 +60,7 @@ class Painter(Protocol):
 
     def start(self, regions: Sequence[Region]) -> Finish:
         """Begin to paint regions of equal size. What is returned is called once and waits for
-        them: [H, W, 3] RGB float32 in [0, 1] for each.
+        them: [H, W, 3] RGB float32 in [0, 1] for each, or [H, W, 1] alpha of a matting model.
 
         Both raise OutOfMemory when the device's or the machine's memory was too small.
         """
@@ -101,6 +106,10 @@ class PlainPainter:
         """It runs on the CPU."""
         return {"device": "cpu"}
 
+    def doubt(self, answer: Unit, region: Region) -> str | None:
+        """See ``sanity``."""
+        return trouble_with(answer, *region)
+
     @property
     def ahead(self) -> bool:
         """It works while it is waited for."""
@@ -120,9 +129,14 @@ class PlainPainter:
         """It holds nothing."""
 
 
+def on_device(spec: ModelSpec) -> bool:
+    """Whether a model is resident; the others are a method that the hands know by themselves."""
+    return spec.architecture != "trimap"
+
+
 def needs_torch(spec: ModelSpec) -> bool:
-    """Whether opening this model imports torch."""
-    return spec.architecture not in _FILLS
+    """Whether opening this model imports torch; also for onnxruntime it finds the GPU."""
+    return spec.architecture not in WEIGHTLESS
 
 
 def open_painter(spec: ModelSpec, place: Place, max_batch: int | None, beat: Beat) -> Painter:
@@ -130,8 +144,16 @@ def open_painter(spec: ModelSpec, place: Place, max_batch: int | None, beat: Bea
 
     max_batch: None lets the model choose. Raises ModelUnusable.
     """
-    if not needs_torch(spec):
+    if spec.architecture in _FILLS:
         return PlainPainter(_FILLS[spec.architecture], max_batch or 1)
+    if spec.architecture == "onnx":
+        from retouchd.onnx_painter import open_onnx
+
+        return open_onnx(spec, place, max_batch, beat)
+    if spec.architecture == "cvunet":
+        from retouchd.matte_painter import open_cvunet
+
+        return open_cvunet(spec, place, max_batch, beat)
     from retouchd.lama_painter import open_lama
 
     return open_lama(spec, place, max_batch, beat)

@@ -1,4 +1,4 @@
-"""Pure: which dropped files belong together in an inpaint lane, from their names alone.
+"""Pure: which dropped files belong together, from their names alone.
 
 A mask belongs to a photo by its name: ``photo_mask.png``, ``photo-mask.png``, ``photo.mask.png``,
 ``photo.jpg.mask.png`` beside ``photo.jpg``, or any file ``masks/photo.png`` below it. Names are
@@ -16,7 +16,7 @@ from typing import Literal
 from retouchd.config.sections import Pairing
 from retouchd.namesakes import Links, Name, read
 
-Source = Literal["mask", "folder_mask", "rectangles", "alpha"]
+Source = Literal["mask", "folder_mask", "rectangles", "alpha", "photo"]
 
 WITH_ALPHA = frozenset(("png", "webp", "tif", "tiff", "avif"))
 _SHOWN = 6
@@ -35,7 +35,7 @@ class Pair:
     """A photo and what says where to repair it; all of it is settled.
 
     mask: its own mask, set if source is ``mask``. shared_mask: the mask of its folder, which
-    stays where it is, set if source is ``folder_mask``.
+    stays where it is, set if source is ``folder_mask``. A source of ``photo`` is the photo alone.
     """
 
     image: str
@@ -103,8 +103,12 @@ class NotImage:
 Verdict = Pair | Pending | Waiting | WaitingMask | Conflict | NotImage
 
 
-def decide(candidates: Iterable[Candidate], rules: Pairing) -> tuple[Verdict, ...]:
+def decide(
+    candidates: Iterable[Candidate], rules: Pairing, *, alone: bool = False
+) -> tuple[Verdict, ...]:
     """What belongs together, sorted by members; the order of the candidates does not matter.
+
+    alone: whether a photo without a mask is work as well, as in a matte lane.
 
     Every candidate is in exactly one verdict, except a folder's mask, which is in none of its own
     (unless there are two). All members of a verdict are settled, except a Pending's.
@@ -116,7 +120,7 @@ def decide(candidates: Iterable[Candidate], rules: Pairing) -> tuple[Verdict, ..
     for candidate in candidates:
         known = settled.get(candidate.relative, True)
         settled[candidate.relative] = known and candidate.settled
-    return tuple(sorted(_Inbox(settled, rules).verdicts(), key=lambda v: v.members))
+    return tuple(sorted(_Inbox(settled, rules, alone).verdicts(), key=lambda v: v.members))
 
 
 @dataclass
@@ -125,6 +129,7 @@ class _Inbox:
 
     settled: dict[str, bool]
     rules: Pairing
+    alone: bool
     shared: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def verdicts(self) -> list[Verdict]:
@@ -175,6 +180,8 @@ class _Inbox:
         suffix = name.full.rpartition(".")[2].lower()
         if not shared and self.rules.alpha_holes and suffix in WITH_ALPHA:
             return self._when_settled((this,), Pair(this, None, None, "alpha"))
+        if self.alone:
+            return self._when_settled((this,), Pair(this, None, None, "photo"))
         return self._when_settled((this,), Waiting(this))
 
 

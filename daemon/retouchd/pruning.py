@@ -15,7 +15,12 @@ from retouchd.retention import ORDER, Decision, Kept, Role, Volume, decide
 from retouchd.roots import RootRef
 from retouchd.tasks.values import stat_to_wire
 
-ROOTS: Mapping[str, str] = {"outputs": "outbox", "archive": "archive", "failed": "failed"}
+ROOTS: Mapping[str, str] = {
+    "outputs": "outbox",
+    "review": "review",
+    "archive": "archive",
+    "failed": "failed",
+}
 _BATCH = 200
 
 
@@ -39,7 +44,12 @@ class Pruning:
     def decide(self, lane: Lane, now: float, *, force: bool = False) -> Decision:
         """What would be deleted; deletes nothing. Raises TransientError for a lost folder."""
         return decide(
-            [_to_kept(file) for file in self._ledger.kept(lane.name)],
+            # A lane that makes cut-outs no longer has no folder review any more.
+            [
+                _to_kept(file)
+                for file in self._ledger.kept(lane.name)
+                if ROOTS[file.role] in lane.folders
+            ],
             lane.retention,
             self._volumes(lane),
             now=now,
@@ -92,13 +102,14 @@ class Pruning:
             return []
         # Roles that share a file system share its free space: counted apart, each would give up
         # as much as all of them have to.
-        answers = {role: self._call(lane, "free", self._root(lane, ROOTS[role])) for role in ORDER}
+        roles = [role for role in ORDER if ROOTS[role] in lane.folders]
+        answers = {role: self._call(lane, "free", self._root(lane, ROOTS[role])) for role in roles}
         by_device: dict[int, list[Role]] = {}
         for role, answer in answers.items():
             by_device.setdefault(answer["device"], []).append(role)
         return [
-            Volume(frozenset(roles), min(answers[role]["free"] for role in roles))
-            for roles in by_device.values()
+            Volume(frozenset(sharing), min(answers[role]["free"] for role in sharing))
+            for sharing in by_device.values()
         ]
 
     def _root(self, lane: Lane, role: str) -> RootRef:

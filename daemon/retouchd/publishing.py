@@ -1,24 +1,40 @@
-"""Makes outputs visible: steps 3 to 5 of the crash order of docs/design.md, and their replay."""
+"""Makes outputs visible: steps 3 to 5 of the crash order of docs/design.md, and their replay.
+
+A job can have companions beside its output, such as the alpha of a cut-out. They become visible
+before it: whoever sees the output sees all of it.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.hands import Call, Hands
-from retouchd.job import Drop, Job, Place, State
+from retouchd.job import Companion, Drop, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
-from retouchd.naming import NameFacts, expand, numbered, temporary
+from retouchd.naming import COMPANIONS, NameFacts, companion_token, expand, numbered, temporary
+from retouchd.order import Product, Stopwatch, Written
 from retouchd.recording import folder_of_day, intend
 from retouchd.tasks.values import Original, stat_of
-from retouchd.worker import Product, Stopwatch
 
 MOST_NAMES = 10_000
+_Wire = dict[str, int]
+KEPT_AS: Mapping[str, str] = {"outbox": "outputs", "review": "review"}
+"""Folder of an output → what retention calls it."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One file of a job that is about to be visible. token: empty for the output itself."""
+
+    token: str
+    path: str
+    sha256: str
 
 
 class Publishing:
@@ -27,9 +43,10 @@ class Publishing:
     def __init__(self, ledger: Ledger, hands: Hands, clock: Clock, within: float) -> None:
         self._ledger, self._hands, self._clock, self._within = ledger, hands, clock, within
 
-    def temporary(self, job: Job) -> str:
+    def temporary(self, job: Job, token: str = "") -> str:
         """The hidden name at the top of the outbox under which a job's output is written."""
-        return temporary(f"{self._ledger.id}-{job.id}")
+        name = f"{self._ledger.id}-{job.id}"
+        return temporary(companion_token(name, token) if token else name)
 
     def publish(
         self,
@@ -44,77 +61,102 @@ class Publishing:
         Raises FileBusy where an original is no longer the version that was worked on, or another
         TransientError, after which ``resume`` goes on.
         """
-        path = self._output_path(job, lane, product.extension)
+        path = self._output_path(job, lane, product.output)
+        companions = [
+            Companion(one.token, os.path.splitext(path)[0] + one.ending, one.sha256, one.size)
+            for one in product.companions
+        ]
         self._ledger.note(
             job.id,
             now=self._clock.now(),
             output=path,
-            output_sha256=product.sha256,
-            output_size=product.size,
+            output_sha256=product.output.sha256,
+            output_size=product.output.size,
+            output_role=product.role,
+            companions=[asdict(one) for one in companions],
         )
         named = self._ledger.job(job.id) or job
-        return self._rename(named, lane, self.temporary(job), originals, watch)
+        return self._show(named, lane, dict.fromkeys(_pieces(named)), originals, watch)
 
-    def _output_path(self, job: Job, lane: LaneState, extension: str) -> str:
+    def _output_path(self, job: Job, lane: LaneState, output: Written) -> str:
         folder, name = os.path.split(job.name)
         stem = os.path.splitext(name)[0]
         facts = NameFacts(
             date=self._clock.local(),
             relative_dir=folder,
             stem=stem,
-            ext=extension,
+            ext=output.ending,
             lane=lane.name,
             job=job.id,
         )
         return expand(lane.config.output.path, facts)
 
+    def _show(
+        self,
+        job: Job,
+        lane: LaneState,
+        pieces: Mapping[_Piece, _Wire | None],
+        originals: list[Original],
+        watch: Stopwatch,
+    ) -> Job:
+        """Rename the pieces that have no stat yet, in order, and commit that all are visible."""
+        stats = {piece.token: stat for piece, stat in pieces.items()}
+        for piece in pieces:
+            try:
+                stats[piece.token] = stats[piece.token] or self._rename(
+                    job, lane, piece, originals, watch
+                )
+            except FileBusy:
+                self._withdraw(self._ledger.job(job.id) or job, lane)
+                raise
+        return self._commit_published(self._ledger.job(job.id) or job, stats, watch.stages)
+
     def _rename(
         self,
         job: Job,
         lane: LaneState,
-        hidden: str,
+        piece: _Piece,
         originals: list[Original],
         watch: Stopwatch,
-    ) -> Job:
-        """Rename without replacing, under the first name that is free."""
-        first = job.output or ""
+    ) -> _Wire:
+        """Rename without replacing, under the first name that is free; a number is committed
+        before it is tried. Gives the stat."""
         for number in range(MOST_NAMES):
-            final = numbered(first, number)
+            final = numbered(piece.path, number)
             if number:
-                self._ledger.note(job.id, now=self._clock.now(), output=final)
+                self._rename_in_ledger(job, piece, final)
             with watch.stage("publish"):
-                stat = self._try_name(lane, hidden, final, originals)
-            if stat:
-                current = self._ledger.job(job.id) or job
-                return self._commit_published(current, stat, watch.stages)
-        raise IoTrouble(path=first, cause=f"{MOST_NAMES} files have that name already")
+                answer = self._call(
+                    lane,
+                    "publish",
+                    final,
+                    root=asdict(lane.root(job.output_role)),
+                    temporary=self.temporary(job, piece.token),
+                    final=final,
+                    originals=[original.to_wire() for original in originals],
+                )
+            if answer["stat"]:
+                stat: _Wire = answer["stat"]
+                return stat
+        raise IoTrouble(path=piece.path, cause=f"{MOST_NAMES} files have that name already")
 
-    def _try_name(
-        self, lane: LaneState, hidden: str, final: str, originals: list[Original]
-    ) -> dict[str, int] | None:
-        root = asdict(lane.root("outbox"))
-        wires = [original.to_wire() for original in originals]
-        try:
-            answer = self._call(
-                lane,
-                "publish",
-                final,
-                root=root,
-                temporary=hidden,
-                final=final,
-                originals=wires,
-            )
-        except FileBusy:
-            self._call(lane, "discard", hidden, root=root, temporary=hidden)
-            raise
-        stat: dict[str, int] | None = answer["stat"]
-        return stat
+    def _rename_in_ledger(self, job: Job, piece: _Piece, final: str) -> None:
+        now = self._clock.now()
+        if not piece.token:
+            self._ledger.note(job.id, now=now, output=final)
+            return
+        current = self._ledger.job(job.id) or job
+        companions = [
+            replace(one, path=final) if one.token == piece.token else one
+            for one in current.companions
+        ]
+        self._ledger.note(job.id, now=now, companions=[asdict(one) for one in companions])
 
     def _commit_published(
-        self, job: Job, wire: dict[str, int], timings: Mapping[str, float]
+        self, job: Job, stats: Mapping[str, _Wire | None], timings: Mapping[str, float]
     ) -> Job:
-        """The output is visible: hand it to retention, and say where the originals go."""
-        now, stat = self._clock.now(), stat_of(wire)
+        """All of it is visible: hand it to retention, and say where the originals go."""
+        now = self._clock.now()
         with self._ledger.transaction():
             self._ledger.change(
                 job.id,
@@ -124,51 +166,85 @@ class Publishing:
                 next_attempt_at=None,
                 timings=dict(timings),
             )
-            if job.output and stat:
-                self._ledger.keep(
-                    job=job.id,
-                    lane=job.lane,
-                    role="outputs",
-                    path=job.output,
-                    stat=stat,
-                    completed_at=now,
-                )
+            for piece in _pieces(job):
+                if stat := stat_of(stats[piece.token]):
+                    self._ledger.keep(
+                        job=job.id,
+                        lane=job.lane,
+                        role=KEPT_AS[job.output_role],
+                        path=piece.path,
+                        stat=stat,
+                        completed_at=now,
+                    )
             intend(self._ledger, job, Place.ARCHIVE, folder_of_day(now))
         return self._ledger.job(job.id) or job
 
     def resume(self, job: Job, lane: LaneState) -> Job | None:
         """Complete a publication that a crash cut off; None if the work has to be done again."""
-        hidden = self.temporary(job)
-        outbox = lane.root("outbox")
         if job.output is None or job.output_sha256 is None:
-            self._call(lane, "discard", hidden, root=asdict(outbox), temporary=hidden)
+            self.discard(job, lane)
             return None
+        reached = {piece: self._reached(job, lane, piece) for piece in _pieces(job)}
+        if any(how == "nothing" for how, _ in reached.values()):
+            self._withdraw(job, lane)
+            return None
+        stats = {piece: stat for piece, (_, stat) in reached.items()}
+        done = all(stats.values())
+        originals = [] if done else [original(drop, lane) for drop in job.drops if drop.stat]
+        return self._show(job, lane, stats, originals, Stopwatch(dict(job.timings)))
+
+    def _reached(self, job: Job, lane: LaneState, piece: _Piece) -> tuple[str, _Wire | None]:
+        """How far a piece came: ``published``, with its stat, ``written`` or ``nothing``."""
         answer = self._call(
             lane,
             "resume",
-            job.output,
-            root=asdict(outbox),
-            temporary=hidden,
-            final=job.output,
-            sha256=job.output_sha256,
+            piece.path,
+            root=asdict(lane.root(job.output_role)),
+            temporary=self.temporary(job, piece.token),
+            final=piece.path,
+            sha256=piece.sha256,
         )
-        others = [
-            other
-            for other in self._ledger.holding(lane.name, "outbox", job.output)
-            if other.id != job.id and other.state in (State.PUBLISHED, State.DONE)
-        ]
         # A twin of this job may have published the same bytes under the same name.
-        if answer["reached"] == "published" and not others:
-            return self._commit_published(job, answer["stat"], job.timings)
-        if answer["reached"] == "written":
-            originals = [original(drop, lane) for drop in job.drops if drop.stat]
-            return self._rename(job, lane, hidden, originals, Stopwatch(dict(job.timings)))
-        return None
+        if answer["reached"] == "published" and self._is_a_twins(job, piece):
+            return "nothing", None
+        return answer["reached"], answer["stat"]
+
+    def _is_a_twins(self, job: Job, piece: _Piece) -> bool:
+        keeper = self._ledger.keeper(job.lane, KEPT_AS[job.output_role], piece.path)
+        others = self._ledger.holding(job.lane, job.output_role, piece.path)
+        over = (State.PUBLISHED, State.DONE)
+        return keeper not in (None, job.id) or any(
+            other.id != job.id and other.state in over for other in others
+        )
+
+    def _withdraw(self, job: Job, lane: LaneState) -> None:
+        """Take back companions that are visible although the output will not be."""
+        root = asdict(lane.root(job.output_role))
+        for piece in _pieces(job)[:-1]:
+            how, stat = self._reached(job, lane, piece)
+            if how == "published":
+                files = [{"path": piece.path, "stat": stat}]
+                self._call(lane, "prune", piece.path, root=root, files=files, seconds=0)
+        self.discard(job, lane)
+
+    def discard(self, job: Job, lane: LaneState) -> None:
+        """Delete what a job has written and not published."""
+        names = [self.temporary(job, token) for token in ("", *COMPANIONS)]
+        for role in KEPT_AS:
+            if role in lane.config.folders:
+                root = asdict(lane.root(role))
+                self._call(lane, "discard", names[0], root=root, temporaries=names)
 
     def _call(self, lane: LaneState, task: str, subject: str, **arguments: Any) -> dict[str, Any]:
         call = Call(task, lane.name, subject, self._within, arguments)
         result, _ = self._hands.call(call)
         return result
+
+
+def _pieces(job: Job) -> list[_Piece]:
+    """A job's files in the order in which they become visible."""
+    companions = [_Piece(one.token, one.path, one.sha256) for one in job.companions]
+    return [*companions, _Piece("", job.output or "", job.output_sha256 or "")]
 
 
 def original(drop: Drop, lane: LaneState) -> Original:

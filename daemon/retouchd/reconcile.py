@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from retouchd.errors import Ambiguous, NotAnImage, Orphaned, PermanentError
 from retouchd.job import Drop, Job, Place, Role, State
@@ -30,6 +31,18 @@ class Assign:
 
 
 @dataclass(frozen=True)
+class Redo:
+    """Do a finished job again with a mask that came later.
+
+    absorbed: jobs that give the mask up to it.
+    """
+
+    job: int
+    mask: str
+    absorbed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Cancel:
     """The job's files are gone."""
 
@@ -37,7 +50,7 @@ class Cancel:
     why: str
 
 
-Action = Assign | Cancel
+Action = Assign | Redo | Cancel
 
 
 @dataclass(frozen=True)
@@ -54,11 +67,16 @@ def reconcile(
     bad: Mapping[str, PermanentError],
     now: float,
     orphan_after: float,
+    *,
+    earlier: Mapping[str, int] = MappingProxyType({}),
+    redo_after: float = 0.0,
 ) -> list[Action]:
     """The steps from the ledger's view to the inbox's.
 
     jobs: the lane's jobs that wait, are ready or have failed. bad: files whose content can't be
-    used, with the reason. now, orphan_after: seconds (since the epoch; of waiting).
+    used, with the reason. now, orphan_after: seconds (since the epoch; of waiting). earlier: masks
+    without a photo, and the finished job that each can be meant for. redo_after: seconds that such
+    a mask waits for a new photo of that name before it.
     """
     open_jobs = [job for job in jobs if job.state in _OPEN]
     free = {job.id: job for job in open_jobs}
@@ -69,6 +87,13 @@ def reconcile(
         wanted = _wanted(verdict, bad)
         owners = dict.fromkeys(owner[p] for _, p in wanted.members if p in owner)
         mine = [free.pop(number) for number in owners if number in free]
+        redone = [job for job in mine if job.is_redone]
+        if redone and isinstance(verdict, WaitingMask):
+            wanted = _with_its_photo(wanted, redone[0])
+        elif _is_meant(verdict, earlier) and _is_time(mine, now, redo_after):
+            [mask] = verdict.members
+            actions.append(Redo(earlier[mask], mask, tuple(job.id for job in mine)))
+            continue
         actions += _step(wanted, mine, verdict, now, orphan_after)
     actions += [
         Cancel(job.id, "its files were taken out of the inbox")
@@ -76,6 +101,22 @@ def reconcile(
         if any(_lies(drop) for drop in job.drops)
     ]
     return actions
+
+
+def _is_meant(verdict: Verdict, earlier: Mapping[str, int]) -> bool:
+    return isinstance(verdict, WaitingMask) and verdict.mask in earlier
+
+
+def _is_time(mine: Sequence[Job], now: float, redo_after: float) -> bool:
+    """Whether a mask has waited long enough for a new photo, which may be on its way."""
+    return redo_after <= 0 or any(now - job.created_at >= redo_after for job in mine)
+
+
+def _with_its_photo(wanted: _Wanted, job: Job) -> _Wanted:
+    """A mask for a photo that lies in the archive lacks nothing."""
+    photo = tuple((drop.role, drop.path) for drop in job.drops if drop.role is Role.IMAGE)
+    state = wanted.state if wanted.error else State.READY
+    return replace(wanted, state=state, members=(*photo, *wanted.members))
 
 
 def _lies(drop: Drop) -> bool:
@@ -122,10 +163,14 @@ def _step(
     if isinstance(verdict, Pending):
         # Still moving: a job that was ready to start must not.
         return [_hold(job) for job in mine if job.state is not State.WAITING]
-    if not mine:
-        return [Assign(None, wanted.state, wanted.source, wanted.members, error=wanted.error)]
-    job, *others = sorted(mine, key=lambda j: (j.image is None, j.id))
-    absorbed = tuple(other.id for other in others)
+    # A photo in the archive stays its job's: what comes into the inbox is other work.
+    keeps = [job for job in mine if not job.is_redone or isinstance(verdict, WaitingMask)]
+    if not keeps:
+        others = tuple(job.id for job in mine)
+        made = Assign(None, wanted.state, wanted.source, wanted.members, absorbed=others)
+        return [replace(made, error=wanted.error)]
+    job, *_ = sorted(keeps, key=lambda j: (j.image is None, j.id))
+    absorbed = tuple(other.id for other in mine if other is not job)
     waited = now - job.updated_at if job.state is State.WAITING else 0.0
     if wanted.state is State.WAITING and waited >= orphan_after:
         return [_orphaned(job, wanted, absorbed)]

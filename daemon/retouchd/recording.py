@@ -11,7 +11,7 @@ from retouchd.job import AFRESH, Drop, Job, Place, Role, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
 from retouchd.presence import Presence
-from retouchd.reconcile import Action, Assign, Cancel, Member
+from retouchd.reconcile import Action, Assign, Cancel, Member, Redo
 
 Change = dict[str, Any]
 STOPPED = "the service had stopped"
@@ -26,6 +26,8 @@ def record(
     for action in actions:
         if isinstance(action, Cancel):
             changes.append(_cancel(ledger, lane, action, now))
+        elif isinstance(action, Redo):
+            changes.append(_redo(ledger, lane, action, presence, now))
         else:
             changes.append(_assign(ledger, lane, action, presence, now))
     return changes
@@ -34,7 +36,8 @@ def record(
 def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Change:
     job = ledger.job(action.job)
     for drop in job.drops if job else ():
-        ledger.moved(drop.id, Place.GONE, drop.where)
+        if drop.place is Place.INBOX:
+            ledger.moved(drop.id, Place.GONE, drop.where)
     ledger.change(action.job, State.CANCELLED, now=now, why=action.why)
     name = job.name if job else ""
     return _said(lane, action.job, name, State.CANCELLED, action.why)
@@ -43,11 +46,7 @@ def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Chan
 def _assign(
     ledger: Ledger, lane: LaneState, action: Assign, presence: Presence, now: float
 ) -> Change:
-    for other in action.absorbed:
-        absorbed = ledger.job(other)
-        for drop in absorbed.drops if absorbed else ():
-            ledger.remove_drop(drop.id)
-        ledger.change(other, State.CANCELLED, now=now, why=f"joined to job {action.job}")
+    _absorb(ledger, action.absorbed, action.job, now)
     number = action.job
     why = action.error.message if action.error else action.why
     if number is None:
@@ -81,6 +80,40 @@ def _assign(
     elif before:
         ledger.note(number, now=now, source=action.source)
     return _said(lane, number, _lead(action.members), action.state, why)
+
+
+def _absorb(ledger: Ledger, jobs: Sequence[int], into: int | None, now: float) -> None:
+    """Jobs give their files in the inbox up to another one."""
+    for other in jobs:
+        absorbed = ledger.job(other)
+        for drop in absorbed.drops if absorbed else ():
+            if drop.place is Place.INBOX:
+                ledger.remove_drop(drop.id)
+        why = f"joined to job {into}" if into else "its files belong to a new job"
+        ledger.change(other, State.CANCELLED, now=now, why=why)
+
+
+def _redo(ledger: Ledger, lane: LaneState, action: Redo, presence: Presence, now: float) -> Change:
+    _absorb(ledger, action.absorbed, action.job, now)
+    job = ledger.job(action.job)
+    for drop in job.drops if job else ():
+        if drop.role is not Role.IMAGE:
+            ledger.remove_drop(drop.id)
+    ledger.add_drop(action.job, _new((Role.MASK, action.mask), presence))
+    why = f"the mask {action.mask} came for it"
+    ledger.change(
+        action.job,
+        State.READY,
+        now=now,
+        why=why,
+        source="mask",
+        error=None,
+        remedy=None,
+        error_file=None,
+        next_attempt_at=None,
+        **AFRESH,
+    )
+    return _said(lane, action.job, job.name if job else "", State.READY, why)
 
 
 def _lead(members: Sequence[Member], known: str = "") -> str:
@@ -162,7 +195,8 @@ def quarantine(ledger: Ledger, number: int, error: PermanentError, now: float) -
 def intend(ledger: Ledger, job: Job, place: Place, folder: str) -> None:
     """Commit where a job's originals go; shared masks and what is there already stay."""
     for drop in job.drops:
-        if drop.role is Role.SHARED_MASK or drop.place in (place, Place.GONE):
+        # What is in the archive got through once, and stays there.
+        if drop.role is Role.SHARED_MASK or drop.place in (place, Place.GONE, Place.ARCHIVE):
             continue
         ledger.intend_move(drop.id, place, f"{folder}/{drop.path}")
 

@@ -6,18 +6,24 @@ and nothing that still waits. The dry run and the real one share this decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from retouchd.config.sections import Keep, Retention
 from retouchd.config.units import show_duration, show_size
 
-Role = Literal["outputs", "archive", "failed"]
+Role = Literal["outputs", "review", "archive", "failed"]
 Rule = Literal["max_age", "max_size", "min_free"]
 
 # Where space must be found, what can be made again or fetched elsewhere goes first.
-ORDER: tuple[Role, ...] = ("archive", "failed", "outputs")
+ORDER: tuple[Role, ...] = ("archive", "failed", "review", "outputs")
+# What the limits of one setting hold together: what waits for review is an output, too.
+_CLASSES: Mapping[str, tuple[Role, ...]] = {
+    "archive": ("archive",),
+    "failed": ("failed",),
+    "outputs": ("outputs", "review"),
+}
 BRAKE_FROM = 20
 CLOCK_JUMP = 3 * 86400.0
 
@@ -85,8 +91,8 @@ def decide(
     braked = None if force else _brake(len(doomed), len(files), rules.brake, now, last_seen_now)
     if braked:
         return Decision(delete=(), braked=braked)
-    for role in ORDER:
-        doomed += _by_size(_left(files, doomed, (role,)), role, _keep(rules, role))
+    for name, roles in _CLASSES.items():
+        doomed += _by_size(_left(files, doomed, roles), name, _keep(rules, roles[0]))
     if rules.min_free is not None:
         for volume in sorted(volumes, key=lambda v: (sorted(v.roles), v.free)):
             doomed += _by_free(files, doomed, volume, rules.min_free)
@@ -98,7 +104,8 @@ def _oldest_first(file: Kept) -> tuple[float, int, int]:
 
 
 def _keep(rules: Retention, role: Role) -> Keep:
-    return {"outputs": rules.outputs, "archive": rules.archive, "failed": rules.failed}[role]
+    keeps = {"archive": rules.archive, "failed": rules.failed}
+    return keeps.get(role, rules.outputs)
 
 
 def _left(files: list[Kept], doomed: list[Doomed], roles: Iterable[Role]) -> list[Kept]:

@@ -1,4 +1,4 @@
-"""Pure: whether what a model painted can be right at all."""
+"""Pure: whether what a model answered can be right at all."""
 
 from __future__ import annotations
 
@@ -32,3 +32,16 @@ def trouble_with(painted: Unit, image: Pixels, mask: NDArray[np.uint8]) -> str |
         return "its output is black" if known.size and known.mean() > _VISIBLE else None
     seen = known.size and known.std(axis=0).max() > _VISIBLE
     return "its output is of one colour" if seen else None
+
+
+def trouble_with_alpha(alpha: Unit, shown: NDArray[np.uint8]) -> str | None:
+    """What is wrong with an alpha [H, W, 1] of a picture that shows a photo [H, W], or None.
+
+    All of it may be 0, or 1: that a photo has no subject is for others to judge.
+    """
+    if alpha.shape != (*shown.shape, 1):
+        return f"its output has the shape {alpha.shape} instead of {(*shown.shape, 1)}"
+    if not np.isfinite(alpha).all():
+        return "its output is not a number everywhere"
+    low, high = float(alpha.min()), float(alpha.max())
+    return None if low >= 0 and high <= 1 else f"its alpha reaches from {low:g} to {high:g}"

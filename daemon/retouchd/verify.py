@@ -30,15 +30,23 @@ def check_output(
     lossless: bool,
     name: str,
 ) -> None:
-    """Decode the output, bytes or an open file, and compare it; raises OutputWrong.
+    """As ``check_written``, and the pixels outside the hole are the original's.
 
-    composed, original: [H, W, C] as it should be and as it was. hole: [H, W] uint8 0/255.
-    Lossless: every pixel is the composed one, and those outside the hole are the original's.
-    Lossy: same size and close on average; of a JPEG all data is read, and its blocks' means
-    compared.
+    original: [H, W, C] as it was. hole: [H, W] uint8 0/255.
     """
     if not same_outside(composed, original, hole):
         raise OutputWrong(path=name, cause="pixels outside the mask would have changed")
+    check_written(output, composed, lossless=lossless, name=name)
+
+
+def check_written(
+    output: bytes | BinaryIO, composed: NDArray[Any], *, lossless: bool, name: str
+) -> None:
+    """Decode an output, bytes or an open file, and compare it; raises OutputWrong.
+
+    composed: [H, W, C] as it should be. Lossless: every pixel is that one. Lossy: same size and
+    close on average; of a JPEG all data is read, and its blocks' means compared.
+    """
     file = io.BytesIO(output) if isinstance(output, bytes) else output
     try:
         header = read_header(file, name)

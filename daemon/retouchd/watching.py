@@ -8,7 +8,7 @@ from functools import partial
 
 from retouchd.clock import Clock
 from retouchd.config import Config, Lane
-from retouchd.intake import Intake
+from retouchd.intake import REDO_AFTER, Intake
 from retouchd.lanes import LaneState
 from retouchd.machinery import Machinery, Say
 from retouchd.mounts import MountChanges, mount_of, read_mounts
@@ -44,6 +44,7 @@ class Watching:
                 say=self._say,
                 patience=min(patience, HASTY) if self._hasty else patience,
                 excluded=_excluded(lane.config, config.lanes),
+                redo_after=0.0 if self._hasty else REDO_AFTER,
                 wake_pipeline=self._parts.wake,
             )
             intake.on_ready = partial(self._look, choice=config.scan.watch)

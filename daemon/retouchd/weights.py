@@ -20,17 +20,11 @@ from retouchd.archives import is_archive, repack
 from retouchd.checkpoints import checkpoint_tensors
 from retouchd.errors import ModelUnusable
 from retouchd.lama_names import STEM, lama_name, lama_shape
-from retouchd.manifest import (
-    MAX_WEIGHTS_BYTES,
-    ModelSpec,
-    check_format,
-    check_sha256,
-    open_weights,
-    unreadable,
-)
+from retouchd.manifest import ModelSpec, check_format, check_sha256
 from retouchd.nets.lama import Lama, LamaShape
 from retouchd.tensorfile import is_tensorfile, read_tensors
 from retouchd.torchscript import torchscript_tensors
+from retouchd.weightfile import MAX_WEIGHTS_BYTES, open_weights, unreadable
 
 Tensors = Mapping[str, Tensor]
 

@@ -1,49 +1,53 @@
-"""The command line of the training."""
+"""The command lines of the trainings: what they share, and that of lama-compact."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import cv2
 import torch
 from models.training.export import export
-from models.training.recipe import PRESETS, Recipe
-from models.training.session import Session, Settings
+from models.training.recipe import PRESETS
+from models.training.run import Settings
+from models.training.schedule import Schedule
+from models.training.session import Session
+
+R = TypeVar("R", bound=Schedule)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train or export; the exit code."""
-    options = _parser().parse_args(arguments)
+    """Train or export lama-compact; the exit code."""
+    options = parsers("lama_compact", PRESETS)[0].parse_args(arguments)
     if options.verb == "export":
         print(export(options.work, options.to))
         return 0
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(1)
-    if options.device.startswith("cuda"):
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
-    Session(_recipe(options), _settings(options)).run()
+    prepare(options)
+    Session(recipe_of(options, PRESETS), Settings(**settings_of(options))).run()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models.training.lama_compact")
+def parsers(
+    name: str, presets: Mapping[str, Any]
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """(the command of a recipe, its verb ``train``)."""
+    parser = argparse.ArgumentParser(prog=f"python -m models.training.{name}")
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="begin, or go on from the last checkpoint")
     save = verbs.add_parser("export", help="write the best running average as safetensors")
     for verb in (train, save):
         verb.add_argument("--work", type=Path, required=True, help="folder of the checkpoints")
     save.add_argument("--to", type=Path, required=True)
-    _add_recipe(train)
+    _add_recipe(train, presets)
     _add_settings(train)
-    return parser
+    return parser, train
 
 
-def _add_recipe(train: argparse.ArgumentParser) -> None:
-    train.add_argument("--preset", choices=PRESETS, default="cpu")
+def _add_recipe(train: argparse.ArgumentParser, presets: Mapping[str, Any]) -> None:
+    train.add_argument("--preset", choices=presets, default="cpu")
     train.add_argument("--steps", type=int, help="in all; the stages scale with it")
     train.add_argument("--rate", type=float, help="highest learning rate")
     train.add_argument("--batch", type=float, default=1.0, help="factor on every batch")
@@ -65,23 +69,26 @@ def _add_settings(train: argparse.ArgumentParser) -> None:
     train.add_argument("--check-every", type=int, default=250)
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
-    recipe = PRESETS[options.preset]()
+def prepare(options: argparse.Namespace) -> None:
+    """Threads and precision of this process."""
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    if options.device.startswith("cuda"):
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+
+
+def recipe_of(options: argparse.Namespace, presets: Mapping[str, Callable[[], R]]) -> R:
+    """The preset with what the options change."""
+    recipe = presets[options.preset]()
     wanted = {name: getattr(options, name) for name in ("steps", "rate", "reuse", "seed")}
     recipe = replace(recipe, **{name: v for name, v in wanted.items() if v is not None})
     return recipe.with_batches(options.batch)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    return Settings(
-        photos=options.photos,
-        work=options.work,
-        begin_with=options.begin_with,
-        minutes=options.minutes,
-        device=torch.device(options.device),
-        workers=options.workers,
-        exact=options.exact,
-        log_every=options.log_every,
-        save_every=options.save_every,
-        check_every=options.check_every,
-    )
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The fields of ``Settings``."""
+    names = ("photos", "work", "begin_with", "minutes", "workers", "exact")
+    steps = ("log_every", "save_every", "check_every")
+    found = {name: getattr(options, name) for name in (*names, *steps)}
+    return {**found, "device": torch.device(options.device)}

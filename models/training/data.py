@@ -6,10 +6,7 @@ same stream, and a stream can be taken up at any place.
 
 from __future__ import annotations
 
-import shutil
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -17,17 +14,16 @@ import numpy as np
 import torch
 from models.training.masks import random_hole
 from models.training.photos import Photos, Picture
+from models.training.stream import FIRST, Feed, stream
 from models.training.textures import random_texture
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from retouchd.classical import fill
 
 _LEAST_SCALE = 0.25  # of a photo's own resolution
 _TEXTURES = 0.12  # share of samples that are procedural
-_GAP = 8  # steps between two uses of the same sample
 
 
 class Batch(NamedTuple):
@@ -39,32 +35,20 @@ class Batch(NamedTuple):
     filled: Tensor
 
 
-@dataclass(frozen=True)
-class Feed:
-    """How samples come.
-
-    batch: samples per step. reuse: how many steps see a sample, each time flipped or turned
-    differently; ``batch`` is divisible by it. workers: processes; 0 makes samples in this one.
-    device: where they go.
-    """
-
-    seed: int
-    batch: int
-    reuse: int = 1
-    workers: int = 0
-    device: str = "cpu"
-
-
-class Chunks(Dataset[Batch]):
+class Chunks:
     """Fresh samples by number: chunk n is what step n sees for the first time."""
 
     def __init__(self, photos: Photos, seed: int, side: int, size: int) -> None:
         self.photos, self.seed, self.side, self.size = photos, seed, side, size
 
+    @property
+    def nbytes(self) -> int:
+        """Of a chunk."""
+        return self.size * self.side**2 * 7
+
     def __getitem__(self, number: int) -> Batch:
         rngs = [
-            # Numbers start below zero, where a stream warms up.
-            np.random.default_rng([self.seed, self.side, number + (1 << 20), item])
+            np.random.default_rng([self.seed, self.side, number + FIRST, item])
             for item in range(self.size)
         ]
         return stack([sample(rng, self.photos, self.side) for rng in rngs])
@@ -72,25 +56,8 @@ class Chunks(Dataset[Batch]):
 
 def batches(photos: Photos, feed: Feed, side: int, first: int, last: int) -> Iterator[Batch]:
     """The batches of steps ``first`` to ``last`` − 1, of pictures of that side."""
-    kept = (feed.reuse - 1) * _GAP
-    chunks = Chunks(photos, feed.seed, side, feed.batch // feed.reuse)
-    loader: DataLoader[Batch] = DataLoader(
-        chunks,
-        batch_size=None,
-        sampler=range(first - kept, last),
-        num_workers=feed.workers,
-        prefetch_factor=_prefetch(feed, side) if feed.workers else None,
-        multiprocessing_context="spawn" if feed.workers else None,
-        worker_init_fn=_calm,
-        pin_memory=feed.device.startswith("cuda"),
-    )
-    recent: deque[Batch] = deque(maxlen=kept + 1)
-    for number, chunk in enumerate(loader, first - kept):
-        # There first: on a GPU, turning and joining cost nothing.
-        recent.append(Batch(*(part.to(feed.device, non_blocking=True) for part in chunk)))
-        if number >= first:
-            rng = np.random.default_rng([feed.seed, number + (1 << 20), 1])
-            yield _joined([turned(part, rng) for part in list(recent)[::_GAP]])
+    chunks = Chunks(photos, feed.seed, side, feed.fresh)
+    return stream(chunks, feed, turned, first, last)
 
 
 def sample(rng: Generator, photos: Photos, side: int) -> tuple[Picture, Picture, Picture]:
@@ -143,25 +110,5 @@ def turned(batch: Batch, rng: Generator) -> Batch:
     return Batch(*(part.flip(3) for part in parts)) if flip else Batch(*parts)
 
 
-def _prefetch(feed: Feed, side: int) -> int:
-    """Chunks that each worker keeps ready; they wait in shared memory, of which containers often
-    have little. Raises MemoryError if there is not enough for one each."""
-    chunk = feed.batch // feed.reuse * side * side * 7
-    room = shutil.disk_usage("/dev/shm").free // (2 * chunk * feed.workers)
-    if room < 1:
-        raise MemoryError("/dev/shm is too small for the samples of so many workers: use fewer")
-    return min(4, room)
-
-
-def _joined(parts: list[Batch]) -> Batch:
-    return Batch(*(torch.cat(part) for part in zip(*parts, strict=True)))
-
-
 def _channels_first(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-
-
-def _calm(_: int) -> None:
-    """One thread per worker process; there are as many as there are processors."""
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

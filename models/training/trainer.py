@@ -1,16 +1,9 @@
-"""One training: its networks, its optimisers, and what one step does to them.
-
-Nothing here draws from a global random generator after the networks were made: samples and turns
-follow from (seed, step). So the state is the weights, the optimisers and the step, and a training
-that is taken up again goes on as if nothing had happened, bit for bit on the same machine with as
-many threads.
-"""
+"""One training of lama-compact: its networks, its optimisers, and what one step does to them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,17 +11,23 @@ from models.training import losses
 from models.training.data import Batch
 from models.training.discriminator import PatchDiscriminator, frozen
 from models.training.lama_compact import CompactLama, stacked
+from models.training.norms import settle
 from models.training.recipe import Recipe
+from models.training.trainable import Trainable
 from torch import Tensor, nn
 
 
-class Trainer:
-    """device: where everything is. short: convolutions in bfloat16."""
+class Trainer(Trainable):
+    """See ``Trainable``."""
+
+    recipe: Recipe
+    model: CompactLama
+    average: CompactLama
 
     def __init__(self, recipe: Recipe, device: torch.device, short: bool) -> None:
+        super().__init__(recipe, device, short)
         torch.manual_seed(recipe.seed)
         layout: Any = {"device": device, "memory_format": torch.channels_last}
-        self.recipe, self.device, self.short = recipe, device, short
         self.model = CompactLama(recipe.shape).to(**layout).eval()  # see ``calibrate``
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.critic = PatchDiscriminator(recipe.critic_width).to(**layout).train()
@@ -39,22 +38,16 @@ class Trainer:
         self.judging = torch.optim.Adam(
             self.critic.parameters(), recipe.critic_rate, (0.0, 0.99), fused=fused
         )
-        self.step = 0
 
-    def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+    def parts(self) -> dict[str, Any]:
+        """Both networks, the average, both optimisers."""
         return {
-            "step": self.step,
-            "random": torch.get_rng_state(),
-            **{name: part.state_dict() for name, part in self._parts().items()},
+            "model": self.model,
+            "average": self.average,
+            "critic": self.critic,
+            "painting": self.painting,
+            "judging": self.judging,
         }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        torch.set_rng_state(state["random"].cpu())
-        self.step = int(state["step"])
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Set the statistics of all batch norms once; from then on they are plain factors.
@@ -62,15 +55,7 @@ class Trainer:
         Batches as small as a CPU allows differ so much in brightness that norms which follow them
         keep a network from learning any colour. It also makes training and use the same.
         """
-        norms = [m for m in self.model.modules() if isinstance(m, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain mean of all batches
-        self.model.train()
-        with torch.no_grad():
-            for batch in batches:
-                self.model(stacked(*self.ready(batch)))
-        self.model.eval()
+        settle(self.model, (stacked(*self.ready(batch)) for batch in batches))
         self.average.load_state_dict(self.model.state_dict())
 
     def begin_with(self, model: CompactLama) -> None:
@@ -80,9 +65,9 @@ class Trainer:
 
     def advance(self, batch: Batch, adversarial: bool) -> dict[str, Tensor]:
         """One step; gives the parts of the loss, not yet fetched from the device."""
-        self._set_rate(self.recipe.learning_rate(self.step))
+        self.set_rate(self.painting)
         image, hole, fill = self.ready(batch)
-        with self._autocast():
+        with self.autocast():
             whole = self.model(stacked(image, hole, fill))
         terms = {
             "l1": losses.hole_l1(whole, image, hole),
@@ -97,7 +82,7 @@ class Trainer:
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.painting.step()
-        self._follow()
+        self.follow()
         self.step += 1
         return {name: term.detach() for name, term in (terms | told).items()}
 
@@ -113,7 +98,7 @@ class Trainer:
 
     def _judge(self, fake: Tensor, real: Tensor, hole: Tensor) -> dict[str, Tensor]:
         """One step of the critic."""
-        with self._autocast():
+        with self.autocast():
             on_real, on_fake = self.critic(torch.cat([real, fake]))[0].float().chunk(2)
         told = {"critic": losses.hinge_discriminator(on_real, on_fake, hole)}
         if self.step % self.recipe.penalty_every == 0:
@@ -132,7 +117,7 @@ class Trainer:
     def _impress(self, fake: Tensor, real: Tensor, hole: Tensor) -> dict[str, Tensor]:
         """What the critic makes of the network's picture."""
         frozen(self.critic, True)
-        with self._autocast():
+        with self.autocast():
             verdict, seen = self.critic(fake)
             with torch.no_grad():
                 _, known = self.critic(real)
@@ -141,29 +126,4 @@ class Trainer:
             "adversary": self.recipe.adversary * losses.hinge_generator(verdict.float(), hole),
             "matching": self.recipe.matching * losses.feature_matching(seen, known),
             "gram": self.recipe.gram * losses.gram(seen, known),
-        }
-
-    def _follow(self) -> None:
-        """The running average takes in the new weights; counters are copied."""
-        keep = self.recipe.keep(self.step)
-        ours, theirs = self.average.state_dict(), self.model.state_dict()
-        floats = [name for name in ours if ours[name].is_floating_point()]
-        torch._foreach_lerp_([ours[n] for n in floats], [theirs[n] for n in floats], 1 - keep)
-        for name in ours.keys() - set(floats):
-            ours[name].copy_(theirs[name])
-
-    def _set_rate(self, rate: float) -> None:
-        for group in self.painting.param_groups:
-            group["lr"] = rate
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.short)
-
-    def _parts(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "average": self.average,
-            "critic": self.critic,
-            "painting": self.painting,
-            "judging": self.judging,
         }

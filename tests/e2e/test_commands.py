@@ -49,7 +49,7 @@ def test_there_are_all_the_verbs():
     verbs = {words[0] for words in commands()}
     assert verbs >= {
         *("run", "once", "status", "jobs", "explain", "retry", "cancel", "adopt", "prune"),
-        *("demo", "doctor", "config", "models", "service"),
+        *("sheet", "demo", "doctor", "config", "models", "service"),
     }
 
 

@@ -17,7 +17,8 @@ import torch
 import yaml
 from PIL import Image
 
-from retouchd.manifest import resolve, sha256_of
+from retouchd.manifest import resolve
+from retouchd.weightfile import sha256_of
 from retouchd.weights import load_lama
 
 LITERAL = (

@@ -19,6 +19,7 @@ from retouchd.cli import (
     prune,
     run,
     service,
+    sheet,
     status,
 )
 from retouchd.errors import RetouchdError
@@ -40,6 +41,7 @@ app.command("retry")(acting.retry)
 app.command("cancel")(acting.cancel)
 app.command("adopt")(acting.adopt)
 app.command("prune")(prune.prune)
+app.command("sheet")(sheet.sheet)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")

@@ -32,11 +32,19 @@ def load(path: Path, overrides: Overrides = ()) -> Config:
 
 
 def for_root(root: Path, overrides: Overrides = (), state: Path | None = None) -> Config:
-    """The configuration of ``--root DIR``: one inpaint lane in its sub-folders."""
+    """The configuration of ``--root DIR``: an inpaint lane in its sub-folders, and in
+    ``inbox/matte`` the inbox of a matte lane that shares the others."""
     root = Path(os.path.abspath(root))
+    matte = {
+        "name": "matte",
+        "task": "matte",
+        "root": str(root),
+        "inbox": str(root / "inbox" / "matte"),
+        "output": {"path": "{date:%Y-%m-%d}/matte/{relative_dir}/{stem}{ext}"},
+    }
     tree = {
         "state": str(state or root / ".retouchd"),
-        "lanes": [{"name": "inpaint", "root": str(root)}],
+        "lanes": [{"name": "inpaint", "root": str(root)}, matte],
     }
     return _build(tree, None, f"--root {root}", overrides)
 

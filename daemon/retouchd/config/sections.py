@@ -10,24 +10,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from retouchd.config.folders import check_apart, check_outside
+from retouchd.config.matte import Matte
+from retouchd.config.section import Section
 from retouchd.config.units import Duration, Hours, PixelCount, Size
 from retouchd.naming import check_template, fixed_format
 
 _DAY = 86400.0
+_ROLES = ("inbox", "outbox", "archive", "failed")
+_REVIEW = "review"
+_MODELS = {"inpaint": "classical", "matte": "trimap"}
+"""What a lane of each task uses where it names no model."""
 _Use = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 _Name = Field(
     pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
     description="up to 40 of a-z, 0-9, - and _, beginning with a letter or digit",
 )
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and strict about unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Log(Section):
@@ -175,15 +175,17 @@ class Lane(Section):
     """One watched inbox folder with one task, one model and one set of options."""
 
     name: Annotated[str, _Name]
-    task: Literal["inpaint"] = "inpaint"
-    model: str = "classical"
+    task: Literal["inpaint", "matte"] = "inpaint"
+    model: str
     strategy: Literal["auto", "whole", "crop", "tile", "resize"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     blend: Literal["feather", "hard"] = "feather"
     match: Match = Match()
+    matte: Matte = Matte()
     root: Path | None = None
     inbox: Path
     outbox: Path
+    review: Path | None = None
     archive: Path
     failed: Path
     ignore: tuple[str, ...] = ()
@@ -196,14 +198,31 @@ class Lane(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _folders_from_root(cls, value: object) -> object:
-        if not isinstance(value, dict) or not value.get("root"):
+    def _by_task_and_root(cls, value: object) -> object:
+        if not isinstance(value, dict):
             return value
-        root = Path(str(value["root"]))
-        folders = {key: root / key for key in ("inbox", "outbox", "archive", "failed")}
-        return {**folders, **{k: v for k, v in value.items() if v is not None}}
+        given = {key: wish for key, wish in value.items() if wish is not None}
+        matte = given.get("task") == "matte"
+        first: dict[str, object] = {"model": _MODELS["matte" if matte else "inpaint"]}
+        if root := given.get("root"):
+            roles = (*_ROLES, _REVIEW) if matte else _ROLES
+            first |= {role: Path(str(root)) / role for role in roles}
+        return {**first, **given}
 
-    @field_validator("root", "inbox", "outbox", "archive", "failed")
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> Lane:
+        if self.task == "inpaint":
+            if self.review is not None:
+                raise ValueError("review is a folder of matte lanes; leave it out")
+            return self
+        if self.review is None:
+            raise ValueError("a matte lane needs a folder review, or a root to have it in")
+        if self.pairing.rectangles or self.pairing.alpha_holes:
+            raise ValueError("rectangles and alpha_holes say what to repair; leave them out")
+        self.matte.check_format(fixed_format(self.output.path) or self.output.format)
+        return self
+
+    @field_validator("root", "inbox", "outbox", "review", "archive", "failed")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_absolute():
@@ -213,6 +232,16 @@ class Lane(Section):
     def work(self) -> dict[str, Any]:
         """What a job is done by, as plain values: it is stored with the job and decides whether
         two drops are the same work."""
+        if self.task == "matte":
+            return {
+                "task": self.task,
+                "precision": self.precision,
+                "mask": self.mask.model_dump(),
+                "matte": self.matte.work(),
+                "output": self.output.work(),
+                "max_pixels": self.limits.max_pixels,
+                "max_bytes": self.limits.max_bytes,
+            }
         return {
             "task": self.task,
             "strategy": self.strategy,
@@ -228,13 +257,9 @@ class Lane(Section):
 
     @property
     def folders(self) -> dict[str, Path]:
-        """Role (inbox, outbox, archive, failed) → folder."""
-        return {
-            "inbox": self.inbox,
-            "outbox": self.outbox,
-            "archive": self.archive,
-            "failed": self.failed,
-        }
+        """Role (inbox, outbox, archive, failed, and review of a matte lane) → folder."""
+        folders = {role: getattr(self, role) for role in (*_ROLES, _REVIEW)}
+        return {role: folder for role, folder in folders.items() if folder is not None}
 
 
 class Config(Section):

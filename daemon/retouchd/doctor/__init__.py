@@ -13,7 +13,6 @@ from retouchd.doctor.looks import Look, Wanted, identity_of, look_into
 from retouchd.doctor.machine import judge_machine, judge_user
 from retouchd.doctor.models import judge_models
 from retouchd.doctor.state import judge_clock, judge_state_folder, open_reader
-from retouchd.lanes import ROLES
 from retouchd.ledger import LedgerReader
 from retouchd.mounts import Mount, mount_of, read_mounts
 
@@ -40,7 +39,9 @@ def examine(
     mounts = read_mounts() if mounts is None else mounts
     identity = identity_of(user)
     state = Wanted("", "state", str(config.state))
-    wanted = [_wanted(lane, role, config.scan, mounts) for lane in config.lanes for role in ROLES]
+    wanted = [
+        _wanted(lane, role, config.scan, mounts) for lane in config.lanes for role in lane.folders
+    ]
     looks = look_into([state, *wanted], identity, within)
     reader, ledger = _ledger(config, looks[state], mount_of(state.path, mounts))
     try:

@@ -7,7 +7,7 @@ RetouchdError
  ├── LedgerHeld            another instance is running         exit 4
  ├── TransientError        the environment's fault             exit 75
  │    ├── EnvironmentTrouble   pauses the lane, burns no attempt
- │    │    ├── DiskFull, ReadOnly, RootLost, ShareHung
+ │    │    ├── DiskFull, ReadOnly, RootLost, ShareHung, BackgroundMissing
  │    └── IoTrouble, OutOfMemory, FileBusy, HandDied
  └── PermanentError        the drop's fault: quarantine
       ├── NotAnImage, Truncated, Unsupported, TooLarge
@@ -41,6 +41,7 @@ from retouchd.errors.lasting import (
     Unsupported,
 )
 from retouchd.errors.passing import (
+    BackgroundMissing,
     DiskFull,
     EngineTrouble,
     EnvironmentTrouble,
@@ -56,6 +57,7 @@ from retouchd.errors.passing import (
 )
 from retouchd.errors.starting import (
     CannotInstall,
+    CannotWrite,
     ConfigInvalid,
     GpuRequired,
     LedgerHeld,
@@ -70,7 +72,9 @@ from retouchd.errors.starting import (
 
 __all__ = [
     "Ambiguous",
+    "BackgroundMissing",
     "CannotInstall",
+    "CannotWrite",
     "ConfigInvalid",
     "DiskFull",
     "EngineTrouble",

@@ -48,6 +48,15 @@ class ShareHung(EnvironmentTrouble):
     remedy = "Check the server and the network; the lane resumes by itself."
 
 
+class BackgroundMissing(EnvironmentTrouble):
+    """The background {path} can't be used: {cause}."""
+
+    remedy = (
+        "Put a picture there that the service user may read, or change matte.background of this "
+        "lane; the lane resumes by itself."
+    )
+
+
 class IoTrouble(TransientError):
     """{path} could not be read or written: {cause}."""
 

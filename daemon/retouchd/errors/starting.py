@@ -59,6 +59,12 @@ class CannotInstall(StartError):
     )
 
 
+class CannotWrite(StartError):
+    """{path} can't be written: {cause}."""
+
+    remedy = "Name a file in a folder that you may write to with -o."
+
+
 class NoSuchJob(StartError):
     """There is no job {job}."""
 

@@ -9,6 +9,7 @@ from retouchd.images.decode import decode, decode_parts
 from retouchd.images.encode import Encoded, encode, is_lossless
 from retouchd.images.formats import FORMATS, SUFFIXES, extension
 from retouchd.images.header import Header
+from retouchd.images.lettering import Line, lettered
 from retouchd.images.mask import MaskImage, decode_mask
 from retouchd.images.metadata import JpegTraits, Metadata
 from retouchd.images.photo import Photo, Pixels
@@ -22,6 +23,7 @@ __all__ = [
     "Encoded",
     "Header",
     "JpegTraits",
+    "Line",
     "MaskImage",
     "Metadata",
     "Photo",
@@ -34,5 +36,6 @@ __all__ = [
     "encode",
     "extension",
     "is_lossless",
+    "lettered",
     "read_header",
 ]

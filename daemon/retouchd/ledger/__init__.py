@@ -2,8 +2,8 @@
 
 from retouchd.ledger.ledger import Ledger
 from retouchd.ledger.lock import InstanceLock
-from retouchd.ledger.reader import Change, KeptFile, LedgerReader, RootRow
-from retouchd.ledger.rows import NewDrop
+from retouchd.ledger.reader import LedgerReader
+from retouchd.ledger.rows import Change, KeptFile, NewDrop, RootRow
 
 __all__ = [
     "Change",

@@ -12,8 +12,8 @@ from typing import Any
 
 from retouchd.errors import NoSuchJob, WrongState
 from retouchd.job import FileStat, Place, State, is_legal
-from retouchd.ledger.reader import KeptFile, LedgerReader, RootRow
-from retouchd.ledger.rows import NewDrop, path_blob
+from retouchd.ledger.reader import LedgerReader
+from retouchd.ledger.rows import KeptFile, NewDrop, RootRow, path_blob
 from retouchd.ledger.trouble import unusable
 
 _COLUMNS = frozenset(
@@ -27,6 +27,8 @@ _COLUMNS = frozenset(
         "output",
         "output_sha256",
         "output_size",
+        "output_role",
+        "companions",
         "key",
         "duplicate_of",
         "model",
@@ -41,7 +43,7 @@ _COLUMNS = frozenset(
     ]
 )
 _PATHS = frozenset({"name", "output", "error_file"})
-_JSON = frozenset({"settings", "timings", "notes"})
+_JSON = frozenset({"settings", "timings", "notes", "companions"})
 
 
 class Ledger(LedgerReader):

@@ -88,6 +88,11 @@ CREATE TABLE clock (newest REAL NOT NULL);
 -- migration: 2
 CREATE INDEX jobs_due ON jobs (crashes + interrupted, id) WHERE state IN ('ready', 'failed');
 
+-- migration: 3
+ALTER TABLE jobs ADD COLUMN output_role TEXT NOT NULL DEFAULT 'outbox';  -- or review
+ALTER TABLE jobs ADD COLUMN companions TEXT NOT NULL DEFAULT '[]';       -- more files, as JSON
+CREATE INDEX drops_by_path ON drops (path);
+
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
@@ -132,6 +137,22 @@ SELECT * FROM drops WHERE job IN (
 SELECT * FROM jobs WHERE lane = :lane AND id IN (SELECT job FROM drops WHERE path = :path)
 ORDER BY id DESC;
 
+-- name: filed_away
+-- Finished jobs whose photo lies in the archive, by a range of the names that it was dropped under.
+SELECT * FROM jobs WHERE lane = :lane AND state IN ('done', 'quarantined', 'cancelled')
+AND id IN (SELECT job FROM drops WHERE path >= :first AND path < :last
+           AND role = 'image' AND place = 'archive')
+ORDER BY id DESC LIMIT 100;
+
+-- name: finished
+-- By the time of what is done, of which one day is little; a lane's jobs may be millions.
+SELECT * FROM jobs INDEXED BY jobs_done
+WHERE state = 'done' AND completed_at >= :since AND completed_at < :until AND lane = :lane
+UNION ALL
+SELECT * FROM jobs
+WHERE lane = :lane AND state = 'published' AND completed_at >= :since AND completed_at < :until
+ORDER BY completed_at, id;
+
 -- name: running
 SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
 
@@ -143,7 +164,7 @@ OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL) ORDER BY id;
 -- name: jobs_holding
 -- By a path outside the inbox: an output, or an original that was moved.
 SELECT * FROM jobs WHERE lane = :lane AND (
-    (:role = 'outbox' AND output = :path)
+    (output_role = :role AND output = :path)
     OR id IN (SELECT job FROM drops WHERE place = :role AND "where" = :path)
 ) ORDER BY id DESC;
 
@@ -222,6 +243,9 @@ ON CONFLICT (lane, role, path) DO UPDATE SET job = excluded.job, size = excluded
 -- Only of finished work: what a quarantined job would need for a retry under way stays.
 SELECT kept.* FROM kept JOIN jobs ON jobs.id = kept.job
 WHERE jobs.state IN ('done', 'quarantined', 'cancelled') AND kept.lane = :lane ORDER BY kept.id;
+
+-- name: kept_of_job
+SELECT * FROM kept WHERE job = :job AND role = :role ORDER BY id;
 
 -- name: kept_still
 -- Of these files, those that may still be deleted.

@@ -9,50 +9,23 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from retouchd.errors import LedgerNotYet, LedgerUnusable
 from retouchd.job import Job, State
-from retouchd.ledger.rows import path_blob, to_drop, to_job
+from retouchd.ledger.rows import (
+    Change,
+    KeptFile,
+    RootRow,
+    path_blob,
+    to_drop,
+    to_job,
+    to_kept,
+)
 from retouchd.ledger.statements import load_statements
 from retouchd.ledger.trouble import unusable
 
 BUSY_MS = 10_000
-
-
-@dataclass(frozen=True)
-class RootRow:
-    """A lane's folder as it was set up."""
-
-    lane: str
-    role: str
-    path: str
-    marker: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change of state. ``at`` is in seconds since the epoch."""
-
-    at: float
-    before: str | None
-    after: str
-    why: str | None
-
-
-@dataclass(frozen=True)
-class KeptFile:
-    """A file that retention may delete. role: outputs, archive or failed."""
-
-    id: int
-    job: int
-    lane: str
-    role: str
-    path: str
-    size: int
-    mtime_ns: int
-    completed_at: float
 
 
 class LedgerReader:
@@ -167,6 +140,16 @@ class LedgerReader:
         """Jobs whose output (role ``outbox``) or moved original lies at ``path``."""
         return self._jobs("jobs_holding", lane=lane, role=role, path=path_blob(path))
 
+    def filed_away(self, lane: str, beginning: str) -> list[Job]:
+        """Finished jobs whose photo was dropped under such a path and lies in the archive, newest
+        first."""
+        first = path_blob(beginning)
+        return self._jobs("filed_away", lane=lane, first=first, last=first + b"\xff")
+
+    def finished(self, lane: str, since: float, until: float) -> list[Job]:
+        """Jobs of a lane whose output became visible in that time, oldest first."""
+        return self._jobs("finished", lane=lane, since=since, until=until)
+
     def due(
         self, lanes: Collection[str], busy: Collection[int], now: float, longest: float
     ) -> Job | None:
@@ -242,11 +225,15 @@ class LedgerReader:
 
     def kept(self, lane: str) -> list[KeptFile]:
         """The lane's files that retention may delete."""
-        return [_to_kept(row) for row in self._all("kept_files", lane=lane)]
+        return [to_kept(row) for row in self._all("kept_files", lane=lane)]
+
+    def kept_of(self, job: int, role: str) -> list[KeptFile]:
+        """A job's files of one role that retention may delete, oldest first."""
+        return [to_kept(row) for row in self._all("kept_of_job", job=job, role=role)]
 
     def kept_still(self, ids: Collection[int]) -> list[KeptFile]:
         """Of these files, those that retention may still delete."""
-        return [_to_kept(row) for row in self._all("kept_still", ids=json.dumps(list(ids)))]
+        return [to_kept(row) for row in self._all("kept_still", ids=json.dumps(list(ids)))]
 
     def keeper(self, lane: str, role: str, path: str) -> int | None:
         """The job whose file retention knows at ``path``, None where it knows none."""
@@ -282,7 +269,3 @@ class LedgerReader:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("COMMIT")
-
-
-def _to_kept(row: sqlite3.Row) -> KeptFile:
-    return KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})

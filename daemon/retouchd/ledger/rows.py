@@ -8,7 +8,41 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from retouchd.job import Drop, FileStat, Job, Place, Role, State
+from retouchd.job import Companion, Drop, FileStat, Job, Place, Role, State
+
+
+@dataclass(frozen=True)
+class RootRow:
+    """A lane's folder as it was set up."""
+
+    lane: str
+    role: str
+    path: str
+    marker: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of state. ``at`` is in seconds since the epoch."""
+
+    at: float
+    before: str | None
+    after: str
+    why: str | None
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file that retention may delete. role: outputs, review, archive or failed."""
+
+    id: int
+    job: int
+    lane: str
+    role: str
+    path: str
+    size: int
+    mtime_ns: int
+    completed_at: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +100,7 @@ def to_job(row: sqlite3.Row, drops: Iterable[Drop]) -> Job:
         "next_attempt_at",
         "output_sha256",
         "output_size",
+        "output_role",
         "key",
         "duplicate_of",
         "model",
@@ -82,6 +117,12 @@ def to_job(row: sqlite3.Row, drops: Iterable[Drop]) -> Job:
         settings=json.loads(row["settings"]),
         timings=json.loads(row["timings"]),
         notes=tuple(json.loads(row["notes"])),
+        companions=tuple(Companion(**one) for one in json.loads(row["companions"])),
         drops=tuple(drops),
         **{name: row[name] for name in plain},
     )
+
+
+def to_kept(row: sqlite3.Row) -> KeptFile:
+    """One row of ``kept``."""
+    return KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})

@@ -6,8 +6,10 @@ process and raises errors of ``retouchd.errors``. It knows no ledger.
 
 from retouchd.tasks.filing import FILING
 from retouchd.tasks.looking import LOOKING
+from retouchd.tasks.matting import MATTING
+from retouchd.tasks.showing import SHOWING
 from retouchd.tasks.working import WORKING
 
-TASKS = {**LOOKING, **WORKING, **FILING}
+TASKS = {**LOOKING, **WORKING, **MATTING, **FILING, **SHOWING}
 
 __all__ = ["TASKS"]

@@ -68,9 +68,10 @@ def resume(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def discard(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """Delete a temporary output. values: root, temporary."""
+    """Delete temporary outputs. values: root, temporaries."""
     with open_root(root_of(values["root"])) as root:
-        files.delete(root, values["temporary"])
+        for temporary in values["temporaries"]:
+            files.delete(root, temporary)
     return {}, []
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
-from typing import Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,6 @@ from retouchd.images import (
     Encoded,
     Metadata,
     Photo,
-    decode,
     decode_mask,
     encode,
     extension,
@@ -28,14 +25,13 @@ from retouchd.masks import Hole, Names, read_hole
 from retouchd.regions import DEFAULTS, Region, plan
 from retouchd.roots import open_root
 from retouchd.shared import SharedArray, attach, handing_over, put
-from retouchd.spool import spooled
+from retouchd.tasks.originals import read_original, read_photo
 from retouchd.tasks.packing import pack, unpack
-from retouchd.tasks.room import Room
 from retouchd.tasks.values import Answer, Original, Task, Values, original_of, region_of, root_of
+from retouchd.tasks.writing import ending, write, written
 from retouchd.verify import check_output
 
 Pixels = NDArray[Any]
-_FAMILY = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 
 
 def prepare(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -49,7 +45,7 @@ def prepare(values: Values, _: Sequence[SharedArray]) -> Answer:
     image = original_of(values["image"])
     mask = original_of(values["mask"]) if values["mask"] else None
     with handing_over() as shared:
-        photo, sha256 = _photo(image, values, shared)
+        photo, sha256 = read_photo(image, values["max_pixels"], values["max_bytes"], shared)
         hole, mask_sha256 = _hole(photo, image, mask, values)
         regions = plan(hole.mask, values["strategy"], DEFAULTS.within(values["largest"]))
         shared.append(put(hole.mask, _rows(regions)))
@@ -73,40 +69,20 @@ def _rows(regions: Sequence[Region]) -> slice:
     return slice(min((core.top for core in cores), default=0), end)
 
 
-def _photo(image: Original, values: Values, shared: list[SharedArray]) -> tuple[Photo, str]:
-    """The photo, decoded into the first of the shared arrays, and its file's sha256."""
-    room = Room(shared)
-    file, sha256 = _read(image, values)
-    with file:
-        photo = decode(file, _shown(image), values["max_pixels"], room)
-    return replace(photo, pixels=room.hold(photo.pixels)), sha256
-
-
-def _read(original: Original, values: Values) -> tuple[BinaryIO, str]:
-    with open_root(original.root) as root:
-        parts = files.drop_parts(root, original.path, values["max_bytes"], original.stat)
-        # A share is read once, and what decodes sees only what was hashed.
-        return spooled(parts)
-
-
-def _shown(original: Original) -> str:
-    return original.path
-
-
 def _hole(
     photo: Photo, image: Original, mask: Original | None, values: Values
 ) -> tuple[Hole, str | None]:
     grey, sha256 = None, None
     notes: tuple[str, ...] = ()
     if mask:
-        file, sha256 = _read(mask, values)
+        file, sha256 = read_original(mask, values["max_bytes"])
         with file:
-            picture = decode_mask(file, _shown(mask), values["max_pixels"])
+            picture = decode_mask(file, mask.path, values["max_pixels"])
         grey, notes = picture.grey, picture.notes
     hole = read_hole(
         photo.pixels.shape[:2],
         Mask.model_construct(**values["mask_settings"]),
-        Names(photo=_shown(image), mask=_shown(mask or image)),
+        Names(photo=image.path, mask=(mask or image).path),
         grey=grey,
         alpha=photo.pixels[..., -1] if values["source"] == "alpha" else None,
         rectangles=[Rectangle(**r) for r in values["rectangles"]],
@@ -160,7 +136,7 @@ def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
             name=values["name"],
         ),
     )
-    with _written(values) as output:
+    with written(root_of(values["root"]), values["temporary"]) as output:
         check_output(
             output,
             composed=pixels,
@@ -172,35 +148,14 @@ def finish(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     return answer
 
 
-@contextmanager
-def _written(values: Values) -> Iterator[BinaryIO]:
-    """The temporary output as it lies on the disk; it is removed if it turns out to be wrong."""
-    hidden = values["temporary"]
-    with open_root(root_of(values["root"])) as root:
-        try:
-            with files.open_drop(root, hidden) as (fd, _), os.fdopen(os.dup(fd), "rb") as file:
-                yield file
-        except BaseException:
-            files.delete(root, hidden)
-            raise
-
-
 def _write(values: Values, encoded: Encoded) -> Answer:
-    with open_root(root_of(values["root"])) as root:
-        sha256 = files.write_temporary(root, values["temporary"], encoded.data)
     result = {
-        "sha256": sha256,
+        "sha256": write(root_of(values["root"]), values["temporary"], encoded.data),
         "size": len(encoded.data),
-        "extension": _ending(values["name"], encoded.extension),
+        "extension": ending(values["name"], encoded.extension),
         "notes": list(encoded.notes),
     }
     return result, []
-
-
-def _ending(name: str, extension: str) -> str:
-    """A photo that stays what it is keeps its own spelling, such as ``.JPG`` or ``.tif``."""
-    own = os.path.splitext(name)[1]
-    return own if _FAMILY.get(own.lower(), own.lower()) == extension else extension
 
 
 WORKING: Mapping[str, Task] = {"prepare": prepare, "finish": finish}

@@ -1,0 +1,123 @@
+"""Pure: from a subject's alpha to the pictures that a lane wants of it, and how good they are."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchd.canvas import Canvas, placed
+from retouchd.config.colours import unit_colour
+from retouchd.engine import Pixels
+from retouchd.finish import Finish, finished
+from retouchd.foreground import foreground
+from retouchd.scaling import colours
+from retouchd.subject import Subject
+from retouchd.triage import triage
+from retouchd.trimap import Alpha
+
+Kind = Literal["rgba", "alpha", "composite"]
+_WITH_ALPHA = ("png", "webp", "avif", "tiff")
+_EXACT = ("png", "tiff")
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A finished alpha [H, W], how far it can be trusted (0 to 1), why not further, and notes."""
+
+    alpha: Alpha
+    confidence: float
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def reason(self, name: str, inbox: str) -> str:
+        """The text beside a cut-out in review: why it is there, and what helps."""
+        stem = name.rpartition(".")[0] or name
+        why = "; ".join(self.reasons) or "its alpha is unusual"
+        parts = [
+            f"The cut-out of {name} should be looked at before it is used "
+            f"(confidence {self.confidence:.2f}).",
+            f"Why: {why}.",
+            "What to do: if it is good, take it from here. If not, paint a rough mask of the "
+            "photo's size, white where the subject is and black elsewhere, and drop it as "
+            f"{stem}_mask.png into {inbox}: that photo is then done again with it, and this one "
+            "goes away.",
+        ]
+        lines = [
+            textwrap.fill(part, 78, break_long_words=False, break_on_hyphens=False)
+            for part in parts
+        ]
+        # Notepad is where many of these are read.
+        return "\n\n".join(lines).replace("\n", "\r\n") + "\r\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One picture [H, W, C] to be written. token: empty for the output itself."""
+
+    kind: Kind
+    pixels: NDArray[Any]
+    token: str
+
+    def format(self, source: str, wanted: str) -> Any:
+        """The format to write it in. source: the photo's; wanted: the lane's, maybe ``same``."""
+        if self.kind == "rgba":
+            wish = source if wanted == "same" else wanted
+            return wish if wish in _WITH_ALPHA else "png"
+        if self.kind == "alpha" and wanted == "same":
+            return source if source in _EXACT else "png"
+        return wanted
+
+
+def judged(photo: Pixels, subject: Subject, matte: Mapping[str, Any]) -> Cut:
+    """The subject's alpha finished as the lane wants it, and judged."""
+    finish = Finish(**{name: matte[name] for name in Finish.__dataclass_fields__})
+    alpha = finished(subject.alpha, finish)
+    verdict = triage(alpha)
+    confidence = min(verdict.confidence, subject.trust)
+    reasons = verdict.reasons
+    if subject.trust < verdict.confidence:
+        reasons = (*subject.notes, *reasons) or ("the backdrop is not plain enough to be sure",)
+    notes = (f"alpha: {subject.method}", f"confidence: {confidence:.2f}", *subject.notes)
+    return Cut(alpha, confidence, reasons, notes)
+
+
+def pieces(
+    photo: Pixels, cut: Cut, matte: Mapping[str, Any], behind: Pixels | None
+) -> Iterator[Piece]:
+    """The pictures that the lane wants, the output first. behind: a picture to put behind it."""
+    kinds = matte["outputs"]
+    own = foreground(photo, cut.alpha) if matte["despill"] else colours(photo)
+    cutout = np.dstack([own, _samples(cut.alpha, own.dtype)])
+    plain = _canvas(matte, opaque=False)
+    laid = placed(cutout, plain) if set(kinds) & {"rgba", "alpha"} else cutout
+    for number, kind in enumerate(kinds):
+        token = kind if number else ""
+        if kind == "composite":
+            yield Piece(kind, placed(cutout, _canvas(matte, opaque=True), behind), token)
+        elif kind == "alpha":
+            yield Piece(kind, laid[..., -1:], token)
+        else:
+            yield Piece(kind, laid, token)
+
+
+def _canvas(matte: Mapping[str, Any], *, opaque: bool) -> Canvas:
+    colour = matte["bg_color"] if opaque else None
+    size = matte["size"]
+    return Canvas(
+        crop=matte["crop"],
+        margin=matte["margin"],
+        size=(size[1], size[0]) if size else None,
+        fill=matte["fill"],
+        background=unit_colour(colour) if colour else None,
+    )
+
+
+def _samples(alpha: Alpha, dtype: np.dtype[Any]) -> NDArray[Any]:
+    top = np.float32(np.iinfo(dtype).max)
+    rounded: NDArray[Any] = np.floor(alpha * top + np.float32(0.5)).astype(dtype)
+    return rounded

@@ -1,0 +1,69 @@
+"""Pure: where the subject of a photo is: from a network's alpha, a rough mask, or its backdrop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchd import backdrop
+from retouchd.engine import Pixels
+from retouchd.enlarging import enlarge
+from retouchd.fitting import Placement, photo_part
+from retouchd.trimap import Alpha, from_mask, half_width, prior_from
+
+_HOPELESS = 0.2
+"""A confidence in the backdrop under which solving its edges would be pretence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An alpha of the photo's size, and how it was found.
+
+    alpha: [H, W] float32 in [0, 1]. method: a word for the job's record. trust: 0 to 1, as far as
+    the method itself can tell. notes: what is out of the ordinary, in words for a person.
+    """
+
+    alpha: Alpha
+    method: str
+    trust: float = 1.0
+    notes: tuple[str, ...] = ()
+
+
+def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement) -> Subject:
+    """From a network's alpha [h, w] of its picture of the photo [H, W, C]."""
+    return _with_own_alpha(photo, Subject(enlarge(photo, photo_part(alpha, placement)), "network"))
+
+
+def from_rough_mask(photo: Pixels, mask: NDArray[np.uint8]) -> Subject:
+    """From what a person marked [H, W], 255 or 0: its edge is sought around the mask's."""
+    # Most lanes never need a sparse solver, and importing one takes a while.
+    from retouchd.closed_form import solve
+
+    found = solve(photo, from_mask(mask), prior_from(mask, half_width(mask)))
+    subject = Subject(found.alpha, found.method, notes=found.notes)
+    return _with_own_alpha(photo, subject)
+
+
+def from_backdrop(photo: Pixels) -> Subject:
+    """From the photo alone, if it stands before a plain backdrop."""
+    behind = backdrop.find(photo)
+    # What the backdrop promises has to be a good deal before it is believed (measured).
+    trust = behind.confidence**2
+    if behind.confidence < _HOPELESS or not behind.mask.any():
+        why = "the backdrop is not plain, so that the subject can't be told from it"
+        alpha = prior_from(behind.mask, half_width(behind.mask))
+        return _with_own_alpha(photo, Subject(alpha, "backdrop", trust, (why,)))
+    found = from_rough_mask(photo, behind.mask)
+    return Subject(found.alpha, f"backdrop, {found.method}", trust, found.notes)
+
+
+def _with_own_alpha(photo: Pixels, subject: Subject) -> Subject:
+    """What is transparent in the photo stays so."""
+    if photo.shape[2] not in (2, 4):
+        return subject
+    own: NDArray[Any] = photo[..., -1]
+    shares = own.astype(np.float32) / np.float32(np.iinfo(own.dtype).max)
+    return Subject(subject.alpha * shares, subject.method, subject.trust, subject.notes)

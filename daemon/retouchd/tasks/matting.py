@@ -1,0 +1,156 @@
+"""Tasks of the matting lane: a photo → a network's picture, and an alpha → cut-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retouchd.config import Mask
+from retouchd.cutout import Cut, Piece, judged, pieces
+from retouchd.errors import MaskUnreadable
+from retouchd.fitting import Fit, Placement, picture_of, place
+from retouchd.images import Metadata, Photo, decode_mask, encode, is_lossless
+from retouchd.masks import Names, fit_to, hole_from_grey
+from retouchd.naming import companion_token
+from retouchd.shared import SharedArray, attach, handing_over, put
+from retouchd.subject import from_backdrop, from_network, from_rough_mask
+from retouchd.tasks.backgrounds import read_background
+from retouchd.tasks.originals import read_original, read_photo
+from retouchd.tasks.values import Answer, Original, Task, Values, original_of, root_of
+from retouchd.tasks.writing import ending, write, written
+from retouchd.verify import check_written
+
+Grey = NDArray[np.uint8]
+
+
+def prepare_matte(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """Decode the originals, and make the picture that a network is shown.
+
+    values: image, mask (originals; mask may be null), mask_settings, fit (null where no network is
+    asked), max_pixels, max_bytes. Gives sha256 (image, mask), metadata, placement (null without
+    fit), notes; and the photo [H, W, C], then its rough mask [H, W] if there is one, or the
+    network's picture [h, w, 3] and where that shows the photo [h, w].
+    """
+    image = original_of(values["image"])
+    mask = original_of(values["mask"]) if values["mask"] else None
+    notes: list[str] = []
+    mask_sha256 = placement = None
+    with handing_over() as shared:
+        photo, sha256 = read_photo(image, values["max_pixels"], values["max_bytes"], shared)
+        size = (photo.pixels.shape[0], photo.pixels.shape[1])
+        if mask:
+            rough, mask_sha256, said = _rough_mask(mask, image, size, values)
+            notes += said
+            shared.append(put(rough))
+        elif values["fit"]:
+            placement = place(size, Fit(**values["fit"]))
+            shared += [put(array) for array in picture_of(photo.pixels, placement)]
+    result = {
+        "sha256": {"image": sha256, "mask": mask_sha256},
+        "metadata": photo.metadata.to_wire(),
+        "placement": asdict(placement) if placement else None,
+        "notes": [*photo.notes, *notes],
+    }
+    return result, shared
+
+
+def _rough_mask(
+    mask: Original, image: Original, size: tuple[int, int], values: Values
+) -> tuple[Grey, str, Sequence[str]]:
+    """The subject as a person marked it [H, W], 255 or 0; the file's sha256; and notes."""
+    file, sha256 = read_original(mask, values["max_bytes"])
+    with file:
+        picture = decode_mask(file, mask.path, values["max_pixels"])
+    settings = Mask.model_construct(**values["mask_settings"])
+    names = Names(photo=image.path, mask=mask.path)
+    rough = fit_to(hole_from_grey(picture.grey, settings), size, settings.resize, names)
+    if not rough.any():
+        raise MaskUnreadable(mask=mask.path, cause="it marks nothing, but white is the subject")
+    return rough, sha256, picture.notes
+
+
+def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
+    """Make an alpha, judge it, and write what the lane wants to have of the cut-out.
+
+    values: matte (the lane's, see ``config.Matte.work``), output, placement (of the network's
+    picture, or null), masked (whether a rough mask is there), metadata, outbox, review (or null),
+    temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask or the network's
+    alpha if there is one. Gives role (``outbox`` or ``review``), written (sha256, size, ending,
+    token of each file, the output first), notes.
+    """
+    photo = attach(arrays[0])
+    cut = judged(photo, _found(photo, values, arrays), values["matte"])
+    doubtful = cut.confidence < values["matte"]["review_below"] and values["review"]
+    role = "review" if doubtful else "outbox"
+    behind = read_background(values["matte"]["background"], values["max_pixels"])
+    done, notes = [], list(cut.notes)
+    for piece in pieces(photo, cut, values["matte"], behind):
+        one, said = _write_piece(piece, values, role)
+        done.append(one)
+        notes += said
+    if doubtful:
+        done.append(_write_reason(cut, values))
+        notes += [f"in review: {reason}" for reason in cut.reasons[:1]]
+    return {"role": role, "written": done, "notes": notes}, []
+
+
+def _found(photo: NDArray[Any], values: Values, arrays: Sequence[SharedArray]) -> Any:
+    if values["placement"]:
+        return from_network(photo, attach(arrays[1]), _placement(values["placement"]))
+    if values["masked"]:
+        return from_rough_mask(photo, attach(arrays[1]))
+    return from_backdrop(photo)
+
+
+def _placement(wire: Values) -> Placement:
+    lists = {key: tuple(wire[key]) for key in ("size", "picture")}
+    return Placement(**{**wire, **lists})
+
+
+def _write_piece(piece: Piece, values: Values, role: str) -> tuple[Values, Sequence[str]]:
+    """One picture, encoded, written and checked."""
+    output, metadata = values["output"], Metadata.from_wire(values["metadata"])
+    format = piece.format(metadata.format, output["format"])
+    if piece.kind == "alpha":
+        # A profile of colours says nothing about an alpha.
+        metadata = replace(metadata.stripped(), icc=None, chunks=())
+    result = Photo(np.ascontiguousarray(piece.pixels), metadata)
+    name = values["name"]
+    encoded = encode(
+        result,
+        format=format,
+        quality=output["quality"],
+        strip_metadata=output["strip_metadata"],
+        name=name,
+    )
+    hidden = _hidden(values, piece.token)
+    sha256 = write(root_of(values[role]), hidden, encoded.data)
+    with written(root_of(values[role]), hidden) as file:
+        lossless = is_lossless(result, format)
+        check_written(file, result.pixels, lossless=lossless, name=name)
+    own = ending(name, encoded.extension)
+    tail = f"_{piece.token}{own}" if piece.token else own
+    size = len(encoded.data)
+    return {"sha256": sha256, "size": size, "ending": tail, "token": piece.token}, encoded.notes
+
+
+def _write_reason(cut: Cut, values: Values) -> Values:
+    """The text that says why nobody should use the cut-out unseen."""
+    data = cut.reason(values["name"], values["inbox"]).encode()
+    hidden = _hidden(values, "reason")
+    sha256 = write(root_of(values["review"]), hidden, data)
+    return {"sha256": sha256, "size": len(data), "ending": ".review.txt", "token": "reason"}
+
+
+def _hidden(values: Values, token: str) -> str:
+    if not token:
+        return str(values["temporary"])
+    stem = values["temporary"].removesuffix(".tmp")
+    return f"{companion_token(stem, token)}.tmp"
+
+
+MATTING: Mapping[str, Task] = {"prepare_matte": prepare_matte, "finish_matte": finish_matte}

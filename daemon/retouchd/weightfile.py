@@ -1,0 +1,62 @@
+"""The files that weights are in, whatever their format: found, measured, read."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BufferedReader
+from pathlib import Path
+
+from retouchd.errors import ModelUnusable
+
+MAX_WEIGHTS_BYTES = 2 << 30  # big-lama with its discriminator is a fifth of that, BiRefNet a half
+
+_ORIGINAL_FOLDER = Path("models/best.ckpt")  # how the authors of LaMa hand their weights out
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, in lower-case hexadecimal; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_weights(model: str, path: Path) -> BufferedReader:
+    """A weights file, to be read; raises ModelUnusable, also for one that is absurdly large."""
+    try:
+        _check_size(model, path, path.stat().st_size)
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(model, path, error) from None
+
+
+def read_weights(model: str, path: Path) -> bytes:
+    """The content of a weights file; raises ModelUnusable, as ``open_weights`` does."""
+    with open_weights(model, path) as file:
+        try:
+            content = file.read(MAX_WEIGHTS_BYTES + 1)
+        except OSError as error:
+            raise unreadable(model, path, error) from None
+    _check_size(model, path, len(content))  # a file may grow, and a device has no size
+    return content
+
+
+def _check_size(model: str, path: Path, size: int) -> None:
+    if size > MAX_WEIGHTS_BYTES:
+        raise ModelUnusable(
+            model=model,
+            cause=f"{path} is larger than {MAX_WEIGHTS_BYTES >> 20} MiB; no model is",
+            fix="Check that it is the file that you mean.",
+        )
+
+
+def weights_in(path: Path) -> Path:
+    """The weights file that a path means: itself, or the checkpoint in the original folder."""
+    return path / _ORIGINAL_FOLDER if path.is_dir() else path
+
+
+def unreadable(model: str, path: Path, error: OSError) -> ModelUnusable:
+    """The error for a file that can't be read."""
+    return ModelUnusable(
+        model=model,
+        cause=f"{path} can't be read ({error.strerror or error})",
+        fix="Check the path, and that the service's user may read it.",
+    )

@@ -1,0 +1,1 @@
+"""Training of cvunet-compact; see ../README.md."""
