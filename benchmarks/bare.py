@@ -36,7 +36,12 @@ class Recorder:
     """An engine that keeps what it is asked to paint, and answers in black."""
 
     def __init__(self, model: str, sha256: str, largest: int) -> None:
-        self._facts = {"device": "none", "models": {model: sha256}, "largest": {model: largest}}
+        self._facts = {
+            "device": "none",
+            "models": {model: sha256},
+            "largest": {model: largest},
+            "fits": {},
+        }
         self.requests: list[Request] = []
 
     def warm_up(self) -> None: ...
@@ -62,7 +67,7 @@ class Recorder:
 def recorded(root: Path, model: str, sets: Sets) -> list[Request]:
     """What the daemon asks its engine for with the photos in ``root``'s inbox: it runs once, in
     this process, with all its parts but the model."""
-    config = for_root(root, [*sets, "scan.settle=100ms", f"lanes.*.model={model}"])
+    config = for_root(root, [*sets, "scan.settle=100ms", f"lanes.inpaint.model={model}"])
     spec = resolve(model, config.models_folder)
     recorder = Recorder(spec.name, spec.sha256, spec.largest)
     ledger, box, clock = open_ledger(config), BlackBox(config.state), Clock()

@@ -126,7 +126,7 @@ def test_every_lost_folder_is_told_with_the_way_back(config: Config) -> None:
 
 
 def test_a_wrong_model_is_told_with_the_one_that_was_meant(tmp_path: Path) -> None:
-    model, _ = judge_models(for_root(tmp_path, ["lanes.*.model=clasical"]))
+    model, *_ = judge_models(for_root(tmp_path, ["lanes.inpaint.model=clasical"]))
 
     assert (model.check, model.level) == ("model clasical", "problem")
     assert "Did you mean 'classical'?" in (model.remedy or "")
@@ -371,9 +371,9 @@ def test_a_model_with_weights_is_checked_by_its_hash(tmp_path: Path) -> None:
     (models / "tiny.safetensors").write_bytes(b"other weights")
     entry = f"tiny: {{architecture: lama, file: tiny.safetensors, sha256: {'a' * 64}}}"
     (models / "manifest.yaml").write_text(f"models:\n  {entry}\n")
-    config = for_root(tmp_path, ["lanes.*.model=tiny"], state=tmp_path / "state")
+    config = for_root(tmp_path, ["lanes.inpaint.model=tiny"], state=tmp_path / "state")
 
-    model, device = judge_models(config)
+    model, _, device = judge_models(config)
 
     assert (model.check, model.level) == ("model tiny", "problem")
     assert "a" * 64 + " was expected" in model.message

@@ -172,7 +172,7 @@ def _alone_in(model: str, folder: Path) -> Iterator[None]:
 
 def _described(wish: Wish, offer: Entry | None, folder: Path) -> Description:
     """What is known of the file before it is fetched; raises ModelUnusable."""
-    base = like(wish.name, wish.like, {**builtin_entries(), **entries(folder)}) or offer
+    base = like(wish.name, wish.like, entries(folder)) or offer
     described = described_by(base, wish.input, wish.output)
     if architecture_of(described, Path(urlsplit(wish.origin).path)) == "onnx":
         check_runtime(wish.name)

@@ -69,8 +69,8 @@ class Engine(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """Facts: at least ``device`` (str), ``models`` (name to sha256), ``largest`` (name to
-        the largest side in pixels that it should be shown at once) and ``fits`` (name to the
-        ``Fit`` of a matting network's pictures, or None)."""
+        the largest side in pixels that it should be shown at once) ``fits`` (name to the
+        ``Fit`` of a matting network's pictures, or None) and ``tasks`` (name to what it is for)."""
 
     def last_beat(self) -> float:
         """Monotonic time of the last sign of progress; now, while there is nothing to do."""

@@ -18,6 +18,7 @@ from retouchd.failing import Failing
 from retouchd.filing import Filing
 from retouchd.hands import Hands
 from retouchd.job import Job, State
+from retouchd.lane_models import check_tasks
 from retouchd.lanes import Lanes
 from retouchd.ledger import Ledger
 from retouchd.mounts import mount_of, read_mounts
@@ -161,14 +162,15 @@ class Machinery:
                 raise ConfigInvalid(
                     where=key, cause="it can't change while running", fix="Restart the service."
                 )
-        known = set(self.engine.describe()["models"])
+        tasks = self.engine.describe()["tasks"]
         for lane in after.lanes:
-            if lane.model not in known:
+            if lane.model not in tasks:
                 raise ConfigInvalid(
                     where=f"lane {lane.name}, model",
                     cause=f"{lane.model} is not loaded",
                     fix="Restart the service to load another model.",
                 )
+        check_tasks(after, tasks)
 
     def reload(self, config: Config) -> None:
         """Take another configuration that ``check_reload`` has passed."""

@@ -133,6 +133,14 @@ def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
     )
 
 
+def task_named(name_or_path: str, models_folder: Path) -> Task:
+    """What a model is for, as far as its name tells: files are LaMas, unless they are ONNX."""
+    known = entries(models_folder)
+    if name_or_path in known:
+        return task_of(known[name_or_path].architecture)
+    return "matte" if name_or_path.lower().endswith(".onnx") else "inpaint"
+
+
 def _not_installed(name: str) -> ModelUnusable:
     return ModelUnusable(
         model=name,

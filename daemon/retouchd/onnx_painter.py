@@ -50,17 +50,14 @@ class Network:
         if self.gpu_unused and where.demanded:
             raise GpuRequired(cause=self.gpu_unused)
         self.device = "cpu" if self.gpu_unused else where.name
-        self.plug = plug_of(
-            spec,
-            *ports_of(self.session),
-        )
+        self.plug = plug_of(spec, *ports_of(self.session))
 
     def alphas(self, regions: Sequence[Region]) -> list[Unit]:
         """See ``Painter.start``; raises OutOfMemory."""
         with _telling(regions, self.device):
             batch = batch_of(regions, self.contract, self.plug.dtype)
             (output,) = self.session.run([self.plug.output], {self.plug.input: batch})
-        return alphas_of(np.asarray(output), regions, self.contract)
+            return alphas_of(np.asarray(output), regions, self.contract)
 
 
 class OnnxPainter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -88,5 +89,5 @@ def _indented(block: str, columns: int) -> str:
     return "".join(f"{' ' * columns}{line}" for line in block.splitlines(keepends=True))
 
 
-def _fields(entry: Entry) -> dict[str, str | int]:
+def _fields(entry: Entry) -> dict[str, Any]:
     return {key: value for key, value in entry.model_dump(exclude_defaults=True).items() if value}

@@ -137,7 +137,7 @@ def _brake(due: int, total: int, brake: float, now: float, last_seen: float | No
     )
 
 
-def _by_size(left: list[Kept], role: Role, keep: Keep) -> list[Doomed]:
+def _by_size(left: list[Kept], role: str, keep: Keep) -> list[Doomed]:
     if keep.max_size is None:
         return []
     excess = sum(file.size for file in left) - keep.max_size

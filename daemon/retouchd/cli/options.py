@@ -13,6 +13,7 @@ from retouchd import config as configuration
 from retouchd.config import Config
 from retouchd.errors import ConfigInvalid
 from retouchd.ledger import Ledger, LedgerReader
+from retouchd.manifest import task_named
 
 DEFAULT_CONFIG = Path("/etc/retouchd/config.yaml")
 
@@ -52,8 +53,6 @@ class Choice:
     def read(self) -> Config:
         """The configuration; raises ConfigInvalid."""
         overrides = list(self.sets)
-        if self.model is not None:
-            overrides.append(f"lanes.*.model={_quoted(self.model)}")
         if self.state is not None:
             overrides.append(f"state={_quoted(os.path.abspath(self.state))}")
         if self.config and self.root:
@@ -62,6 +61,12 @@ class Choice:
                 cause="--config and --root exclude each other",
                 fix="Give one of them; a config file names its own folders.",
             )
+        found = self._read(overrides)
+        return (
+            found if self.model is None else self._read(_with_model(found, self.model, overrides))
+        )
+
+    def _read(self, overrides: list[str]) -> Config:
         if self.root:
             return configuration.for_root(self.root, overrides)
         path = self.config or _default()
@@ -90,6 +95,19 @@ def _default() -> Path:
         cause=f"there is neither --root nor --config, and no {DEFAULT_CONFIG}",
         fix="Say where to work: `retouchd run --root DIR` needs no configuration at all.",
     )
+
+
+def _with_model(config: Config, model: str, overrides: list[str]) -> list[str]:
+    """Have every lane of the model's task use it."""
+    task = task_named(model, config.models_folder)
+    lanes = [lane.name for lane in config.lanes if lane.task == task]
+    if not lanes:
+        raise ConfigInvalid(
+            where="the command line, --model",
+            cause=f"{model} is a model for {task}, and no lane has that task",
+            fix="Add such a lane, or name another model.",
+        )
+    return [*overrides, *(f"lanes.{lane}.model={_quoted(model)}" for lane in lanes)]
 
 
 def _quoted(value: str) -> str:

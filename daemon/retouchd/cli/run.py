@@ -59,15 +59,14 @@ def _serve(choice: Choice, *, once: bool) -> None:
     from retouchd import logs
     from retouchd.blackbox import BlackBox
     from retouchd.cli.progress import progress
+    from retouchd.lane_models import models_of
     from retouchd.ledger import InstanceLock
     from retouchd.local_engine import LocalEngine
     from retouchd.machinery import Machinery, open_ledger
-    from retouchd.manifest import resolve
     from retouchd.service import Service
 
     logs.set_up_logs(config.log)
-    names = {lane.model for lane in config.lanes}
-    specs = {name: resolve(name, config.models_folder) for name in sorted(names)}
+    specs = models_of(config)
     clock = Clock()
     with InstanceLock(config.state / "ledger.sqlite3"):
         ledger = open_ledger(config)

@@ -8,7 +8,8 @@ from pathlib import Path
 from retouchd.config import Config, Device
 from retouchd.device import choose
 from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
-from retouchd.errors import GpuRequired, ModelUnusable
+from retouchd.errors import ConfigInvalid, GpuRequired, ModelUnusable
+from retouchd.lane_models import check_tasks
 from retouchd.manifest import ModelSpec, resolve, verify
 from retouchd.painter import needs_torch
 
@@ -23,6 +24,12 @@ def judge_models(config: Config) -> list[Finding]:
         findings.append(finding)
         if spec:
             specs.append(spec)
+    tasks = {spec.name: spec.task for spec in specs}
+    if len(tasks) == len({lane.model for lane in config.lanes}):
+        try:
+            check_tasks(config, tasks)
+        except ConfigInvalid as error:
+            findings.append(from_error("models", error))
     return [*findings, judge_device(config.device, specs, driver=_DRIVER.exists())]
 
 
