@@ -1,7 +1,7 @@
 """`make bench`: run all benchmarks, or those that are named.
 
 python -m benchmarks [throughput] [peers] [plain] [scan] [start] [lama] [gpu] [seams] [memory]
-    [stages]
+    [stages] [mattes]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from benchmarks import (
     gpu,
     lama,
     machine,
+    mattes,
     memory,
     peers,
     plain,
@@ -33,6 +34,7 @@ ALL = {
     "seams": seams.main,
     "memory": memory.main,
     "stages": stages.main,
+    "mattes": mattes.main,
 }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from retouchd.job import Job, State
 from retouchd.ledger import LedgerReader
+from retouchd.roots import MARKER
 
 POLL = 0.25
 STARTING = 300.0
@@ -69,10 +70,13 @@ class Round:
 
 
 class Daemon:
-    """`retouchd run` on a folder of its own, ready when this returns."""
+    """`retouchd run` on a folder of its own, ready when this returns.
 
-    def __init__(self, root: Path, model: str, sets: tuple[str, ...]) -> None:
-        self._root, self._rounds = root, 0
+    inbox: where below the inbox to drop: of the inpaint lane, or ``matte``, photos without masks.
+    """
+
+    def __init__(self, root: Path, model: str, sets: tuple[str, ...], inbox: str = "") -> None:
+        self._root, self._rounds, self._inbox = root, 0, inbox
         options = [word for item in ("log.level=warning", *sets) for word in ("--set", item)]
         command = [sys.executable, "-m", "retouchd", "run", "--root", str(root), "--model", model]
         self._process = subprocess.Popen([*command, *options])
@@ -81,7 +85,8 @@ class Daemon:
     def _when_ready(self) -> LedgerReader:
         """The first scan has made the folders."""
         deadline = time.monotonic() + STARTING
-        while not (self._root / "outbox" / ".retouchd-root").exists():
+        inbox = self._root / "inbox" / self._inbox
+        while not all((place / MARKER).exists() for place in (inbox, self._root / "failed")):
             self._check_alive()
             if time.monotonic() > deadline:
                 raise RuntimeError("the daemon did not start")
@@ -98,9 +103,10 @@ class Daemon:
         name = f"round{self._rounds}"
         staged = self._root / f"staged-{name}"
         shutil.copytree(photos, staged)
-        wanted = self._ledger.counts()[State.DONE] + sum(1 for _ in photos.iterdir()) // 2
+        count = sum(1 for _ in photos.iterdir()) // (1 if self._inbox else 2)
+        wanted = self._ledger.counts()[State.DONE] + count
         before, dropped = self._cpu(), time.time()
-        staged.rename(self._root / "inbox" / name)
+        staged.rename(self._root / "inbox" / self._inbox / name)
         self._wait_for(wanted)
         cpu = self._cpu() - before
         jobs = [job for job in self._ledger.jobs((State.DONE,)) if job.name.startswith(f"{name}/")]

@@ -35,7 +35,7 @@ from retouchd.regions import DEFAULTS, Region
 from retouchd.roots import Root, RootRef, establish, open_root
 from retouchd.shared import SharedArray, attach, put
 from retouchd.solving import pasted
-from retouchd.tasks import room, working
+from retouchd.tasks import originals, room, working
 from retouchd.tasks.packing import pack
 from retouchd.tasks.values import Original, region_of
 
@@ -43,8 +43,8 @@ PHOTOS = ("clouds", "lone-boat", "roadside-sign", "tea-hills")
 ROUNDS = 3
 OUTPUT = ".retouchd-bench.tmp"
 STAGES: dict[str, tuple[tuple[ModuleType, str], ...]] = {
-    "read, sha256": ((working, "spooled"),),
-    "decode": ((working, "decode"),),
+    "read, sha256": ((originals, "spooled"),),
+    "decode": ((originals, "decode"),),
     "mask": ((working, "_hole"),),
     "plan, cut": ((working, "plan"), (working, "cut")),
     "share": ((working, "put"), (working, "attach"), (room, "put"), (room, "attach")),

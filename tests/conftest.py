@@ -114,3 +114,85 @@ def _original_state(ngf: int = 4, downs: int = 3, blocks: int = 1, seed: int = 0
     conv(head, 3, ngf, 7)
     state[f"{head}.bias"] = torch.zeros(3)
     return state
+
+
+@pytest.fixture
+def make_onnx(tmp_path: Path) -> Callable[..., Path]:
+    """Write an ONNX network whose output is known: weights · colours + bias, pixel by pixel.
+
+    ``make_onnx(name="tiny", weights=(0.2, 0.3, 0.5), bias=0.0, shape=(None, 3, None, None),
+    layout="nchw", dtype="FLOAT", gives="n1hw", decoy=None, shrinks=1, boom=0)`` → path.
+
+    gives: the output's axes: n1hw, nhw1, nhw or hw. decoy: the name of a first output that holds
+    only ones. shrinks: the output's sides are that much smaller. boom: terabytes asked for.
+    """
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    pytest.importorskip("onnx", reason="onnx, which writes the networks of this test, is missing")
+
+    def make(name: str = "tiny", **wishes: Any) -> Path:
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(_linear_network(**wishes))
+        return path
+
+    return make
+
+
+def _linear_network(
+    weights: tuple[float, ...] = (0.2, 0.3, 0.5),
+    bias: float = 0.0,
+    shape: tuple[int | None, ...] = (None, 3, None, None),
+    layout: str = "nchw",
+    dtype: str = "FLOAT",
+    gives: str = "n1hw",
+    decoy: str | None = None,
+    shrinks: int = 1,
+    boom: int = 0,
+) -> bytes:
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    kind = getattr(TensorProto, dtype)
+    number = helper.tensor_dtype_to_np_dtype(kind)
+    kernel = np.array(weights, number).reshape(1, len(weights), 1, 1)
+    constants = [
+        numpy_helper.from_array(kernel, "kernel"),
+        numpy_helper.from_array(np.array([bias], number), "bias"),
+        numpy_helper.from_array(np.array([boom or 1, 1, 1, 1], np.int64), "times"),
+        numpy_helper.from_array(np.array([0], np.int64), "first"),
+        numpy_helper.from_array(np.array([1], np.int64), "second"),
+    ]
+    node, now = helper.make_node, "picture"
+    nodes = []
+
+    def step(operator: str, *inputs: str, **attributes: Any) -> None:
+        nonlocal now
+        after = f"after {len(nodes)}"
+        nodes.append(node(operator, [now, *inputs], [after], **attributes))
+        now = after
+
+    if layout == "nhwc":
+        step("Transpose", perm=[0, 3, 1, 2])
+    if shrinks > 1:
+        step("AveragePool", kernel_shape=[shrinks] * 2, strides=[shrinks] * 2)
+    step("Conv", "kernel", "bias")
+    if boom:
+        step("Tile", "times")
+    if gives == "nhw1":
+        step("Transpose", perm=[0, 2, 3, 1])
+    if gives in ("nhw", "hw"):
+        step("Squeeze", "second")
+    if gives == "hw":
+        step("Squeeze", "first")
+    nodes.append(node("Identity", [now], ["alpha"]))
+    outputs = [helper.make_tensor_value_info("alpha", kind, None)]
+    if decoy:
+        nodes.append(node("Div", [now, now], [decoy]))
+        outputs.insert(0, helper.make_tensor_value_info(decoy, kind, None))
+    graph = helper.make_graph(
+        nodes, "linear", [helper.make_tensor_value_info("picture", kind, shape)], outputs, constants
+    )
+    opset = helper.make_opsetid("", 17)
+    content: bytes = helper.make_model(
+        graph, opset_imports=[opset], ir_version=8
+    ).SerializeToString()
+    return content

@@ -11,10 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retouchd import classical
 from retouchd.inpaint import inpaint, network_input
 from retouchd.manifest import resolve
 from retouchd.nets.fused_lama import FusedLama
-from retouchd.nets.lama import Lama
+from retouchd.nets.lama import Lama, LamaShape
 from retouchd.staging import stage, staging_shape, unstage
 from retouchd.weights import load_lama
 
@@ -156,3 +157,23 @@ def test_a_photo_is_painted_as_by_the_original(samples: Path, reference: str) ->
 
     original = known["predicted"][0].transpose(1, 2, 0)[:height, :width]
     assert np.abs(painted - original).max() < 1e-4
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_network_that_corrects_a_fill_keeps_every_known_pixel(precision: torch.dtype) -> None:
+    """Whatever its precision; and one that finds nothing wrong gives the fill itself."""
+    torch.manual_seed(0)
+    shape = LamaShape(inputs=7, ngf=4, blocks=1)
+    lama = Lama(shape).eval().requires_grad_(False)
+    image, mask = _region(45, 70)
+    filled = classical.fill(image, mask)
+
+    (painted,) = inpaint(FusedLama(lama).to(precision), [(image, mask)], CPU)
+    lama.head.weight.zero_()
+    lama.head.bias.zero_()
+    (content,) = inpaint(FusedLama(lama).to(precision), [(image, mask)], CPU)
+
+    hole = mask > 127
+    np.testing.assert_array_equal(painted[~hole], image[~hole] / np.float32(255))
+    assert np.abs(painted - filled)[hole].max() > 0.01
+    np.testing.assert_array_equal(content, filled)

@@ -98,6 +98,7 @@ def test_it_can_use_the_literal_network_up_while_it_is_built() -> None:
         LamaShape(ngf=4, blocks=1, downs=1, ratio=0.5),
         LamaShape(ngf=4, blocks=1, downs=4, max_features=24),
         LamaShape(inputs=5, outputs=1, ngf=4, blocks=1),
+        LamaShape(inputs=7, ngf=4, blocks=1),
     ],
 )
 def test_every_shape_can_be_fused(shape: LamaShape) -> None:

@@ -7,13 +7,14 @@ host memory, which copies need that run beside computing, comes from torch's own
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from retouchd.cuda_graphs import Graphs
-from retouchd.inpaint import exact_convolutions
+from retouchd.inpaint import exact_convolutions, inpaint
 from retouchd.nets.fused_lama import FusedLama
 from retouchd.painter import Finish
 from retouchd.samples import Region, Unit
@@ -32,6 +33,9 @@ class CudaRunner:
 
     def start(self, network: FusedLama, regions: Sequence[Region]) -> Finish:
         """See ``Runner``; returns as soon as everything is queued on the device."""
+        if network.shape.corrects:
+            # Its fill is made on the CPU, so there is nothing to be gained by sending integers.
+            return partial(inpaint, network, regions, self._device)
         height, width = regions[0][1].shape
         with torch.cuda.device(self._device), torch.inference_mode(), exact_convolutions():
             staged = self._sent(_staged(regions, network.shape.downs))

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from retouchd import classical
 from retouchd.engine import Pixels
 from retouchd.nets.fused_lama import FusedLama
-from retouchd.nets.lama import Lama
+from retouchd.nets.lama import Lama, LamaShape
 from retouchd.samples import Region, Unit, is_hole, to_unit
 
 Network = Lama | FusedLama
+_PLAIN = LamaShape()
 
 
 def inpaint(module: Network, regions: Sequence[Region], device: torch.device) -> list[Unit]:
@@ -24,23 +26,27 @@ def inpaint(module: Network, regions: Sequence[Region], device: torch.device) ->
     Returns per region [H, W, 3] RGB float32 in [0, 1], the known pixels repainted as well.
     """
     height, width = regions[0][1].shape
-    batch = np.stack([network_input(*region, module.shape.downs) for region in regions])
+    batch = np.stack([network_input(*region, module.shape) for region in regions])
     with torch.inference_mode(), exact_convolutions():
         painted = module(torch.from_numpy(batch).to(device))
         cropped = painted[..., :height, :width].permute(0, 2, 3, 1).contiguous().cpu()
     return list(cropped.numpy())
 
 
-def network_input(image: Pixels, mask: NDArray[np.uint8], downs: int = 3) -> Unit:
+def network_input(image: Pixels, mask: NDArray[np.uint8], shape: LamaShape = _PLAIN) -> Unit:
     """The network's input for one region: [4, H', W'] float32, RGB times (1 − mask), and the mask.
+    For one that corrects also the RGB as ``classical`` fills it: [7, H', W'].
 
     As in the original, H and W grow to multiples of 8 by mirroring at the bottom and the right,
-    the edge repeated. H' and W' are at least two pixels after ``downs`` halvings, because a
+    the edge repeated. H' and W' are at least two pixels after its halvings, because a
     reflecting convolution can't mirror a single one.
     """
     hole = is_hole(mask)
-    stacked = np.dstack([to_unit(image) * ~hole[..., None], hole]).astype(np.float32, copy=False)
-    sides = [(0, grown(side, downs) - side) for side in mask.shape]
+    planes = [to_unit(image) * ~hole[..., None], hole]
+    if shape.corrects:
+        planes.append(classical.fill(image, mask))
+    stacked = np.dstack(planes).astype(np.float32, copy=False)
+    sides = [(0, grown(side, shape.downs) - side) for side in mask.shape]
     padded = np.pad(stacked, [*sides, (0, 0)], mode="symmetric")
     return np.ascontiguousarray(padded.transpose(2, 0, 1))
 

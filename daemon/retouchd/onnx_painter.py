@@ -143,17 +143,25 @@ def open_onnx(spec: ModelSpec, where: Place, max_batch: int | None, beat: Beat) 
 
     The sha256 is checked on the very bytes that onnxruntime is given.
     """
+    network = Network(spec, _content(spec), where)
+    beat()
+    give_back()
+    batch = 1 if network.device == "cpu" else _GPU_BATCH
+    return OnnxPainter(spec, network, max_batch or batch, beat)
+
+
+def verify_onnx(spec: ModelSpec) -> None:
+    """``try_out`` of the file itself, whose sha256 is checked; raises ModelUnusable."""
+    try_out(spec, _content(spec))
+
+
+def _content(spec: ModelSpec) -> bytes:
     if spec.path is None:
         raise ModelUnusable(model=spec.name, cause="it has no file", fix="Give it one.")
     check_runtime(spec.name)
     content = read_weights(spec.name, spec.path)
     check_sha256(spec, hashlib.sha256(content).hexdigest())
-    beat()
-    network = Network(spec, content, where)
-    del content
-    give_back()
-    batch = 1 if network.device == "cpu" else _GPU_BATCH
-    return OnnxPainter(spec, network, max_batch or batch, beat)
+    return content
 
 
 def try_out(spec: ModelSpec, content: bytes) -> None:

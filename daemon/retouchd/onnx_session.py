@@ -82,20 +82,18 @@ def _providers(where: Place) -> list[Any]:
     return [(_CUDA, settings), _CPU]
 
 
-def gpu_trouble(session: InferenceSession) -> str | None:
-    """Why a session that should use the GPU does not."""
+def gpu_trouble(session: InferenceSession | None = None) -> str | None:
+    """Why networks can't use an NVIDIA GPU, as far as that shows before one is loaded, or why this
+    one doesn't; None if they can, or it does. onnxruntime has to be installed."""
     import onnxruntime
 
-    if _CUDA in session.get_providers():
-        return None
     if _CUDA not in onnxruntime.get_available_providers():
-        return (
-            "this onnxruntime is built for the CPU only (install onnxruntime-gpu in place of "
-            "onnxruntime)"
-        )
+        return "this onnxruntime is built for the CPU only; onnxruntime-gpu goes in its place"
+    if session is None or _CUDA in session.get_providers():
+        return None
     return (
-        "onnxruntime can't load its CUDA provider (it needs the CUDA and cuDNN versions that it "
-        "was built for)"
+        "onnxruntime can't load its CUDA provider; it needs the CUDA and cuDNN versions that it "
+        "was built for"
     )
 
 

@@ -18,7 +18,15 @@ from retouchd.cli.options import (
     choose,
 )
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import Entry, ModelSpec, available, entries, resolve, verify
+from retouchd.manifest import (
+    Entry,
+    ModelSpec,
+    available,
+    entries,
+    parse_part,
+    resolve,
+    verify,
+)
 
 app = typer.Typer(help="List, verify and add models.", no_args_is_help=True)
 
@@ -59,6 +67,11 @@ def add_model(
     sha256: Annotated[str, typer.Option(help="Of the file as it is published.")] = "",
     md5: Annotated[str, typer.Option(help="Likewise, where there is nothing better.")] = "",
     licence: Annotated[str, typer.Option(help="SPDX identifier, like Apache-2.0.")] = "",
+    like: Annotated[str, typer.Option(help="A known ONNX model that it is used as.")] = "",
+    takes: Annotated[
+        str, typer.Option("--input", help="For ONNX, as in a manifest: '{size: 1024, mean: 0.5}'.")
+    ] = "",
+    gives: Annotated[str, typer.Option("--output", help="Likewise: '{activation: sigmoid}'.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a model of that name.")] = False,
     config: ConfigOption = None,
     root: RootOption = None,
@@ -69,11 +82,14 @@ def add_model(
 
     Takes .ckpt, TorchScript .pt and .safetensors files of a LaMa, the original folder with
     models/best.ckpt, or a URL. None of the code in them is run; what is installed is safetensors.
+    Networks for matting are .safetensors of retouchd's own training, and .onnx files, which see
+    one picture before they are installed.
     """
     folder = choose(config, root, sets, state).read().models_folder
     from retouchd.adding import Wish, add
 
-    wish = Wish(name, origin, sha256, md5, licence, force)
+    parts = {"input": parse_part(name, takes), "output": parse_part(name, gives)}
+    wish = Wish(name, origin, sha256, md5, licence, force, like, **parts)
     with downloading(name, shown=sys.stderr.isatty()) as tell:
         spec = add(wish, folder, tell)
     typer.echo(f"{name}: installed as {spec.path}, sha256 {spec.sha256}")
@@ -113,10 +129,18 @@ def verify_models(
 
 def _load(spec: ModelSpec) -> None:
     """Raise ModelUnusable for weights that no lane could work with."""
-    if spec.path is not None:
+    if spec.architecture == "lama":
         from retouchd.weights import load_lama
 
         load_lama(spec)
+    elif spec.architecture == "cvunet":
+        from retouchd.matting_weights import load_cvunet
+
+        load_cvunet(spec)
+    elif spec.architecture == "onnx":
+        from retouchd.onnx_painter import verify_onnx
+
+        verify_onnx(spec)
 
 
 def _plain(spec: ModelSpec) -> dict[str, str | bool | None]:

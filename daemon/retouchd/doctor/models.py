@@ -11,6 +11,7 @@ from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
 from retouchd.errors import ConfigInvalid, GpuRequired, ModelUnusable
 from retouchd.lane_models import check_tasks
 from retouchd.manifest import ModelSpec, resolve, verify
+from retouchd.onnx_session import check_runtime, gpu_trouble
 from retouchd.painter import needs_torch
 
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -38,6 +39,8 @@ def _judge_model(name: str, folder: Path) -> tuple[Finding, ModelSpec | None]:
     try:
         spec = resolve(name, folder)
         verify(spec)
+        if spec.architecture == "onnx":
+            check_runtime(name)
     except ModelUnusable as error:
         return from_error(check, error), None
     where = f"{spec.path}, sha256 {spec.sha256}" if spec.path else "needs no weights"
@@ -63,4 +66,9 @@ def judge_device(device: Device, specs: Sequence[ModelSpec], *, driver: bool) ->
             "`nvidia-smi` must work for the service user, and torch must be a build for CUDA that "
             "knows this GPU; under systemd the unit needs cuda.conf.example.",
         )
+    if place.is_gpu and any(spec.architecture == "onnx" for spec in specs):
+        trouble = gpu_trouble()
+        if trouble:
+            remedy = "`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`."
+            return warning(check, f"{place.label}, but not for ONNX networks: {trouble}", remedy)
     return fine(check, place.label)

@@ -17,14 +17,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from retouchd.nets.fourier import Fourier, Method
-from retouchd.nets.lama import FfcBlock, FfcConv, Lama, LocalConv, SpectralTransform, UpConv
+from retouchd.nets.lama import (
+    FfcBlock,
+    FfcConv,
+    Lama,
+    LocalConv,
+    SpectralTransform,
+    UpConv,
+    answer,
+)
 
 Folded = tuple[Tensor, Tensor]
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class FusedLama(nn.Module):
-    """[B, 4, H, W] float32 → [B, 3, H, W] float32 in (0, 1), as ``Lama``; the sides likewise.
+    """[B, 4 or 7, H, W] float32 → [B, 3, H, W] float32 in [0, 1], as ``Lama``; sides likewise.
 
     lama: in float32 and in evaluation mode; it is left as it is and shares no weights.
     method: how to get to the frequency domain; see ``fourier.Fourier``.
@@ -55,6 +63,7 @@ class FusedLama(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One forward pass; see the class for shapes and ranges."""
+        given = x
         x = self.stem(x.to(self.dtype, memory_format=torch.channels_last))
         for down in self.downs:
             x = down(x)
@@ -63,7 +72,7 @@ class FusedLama(nn.Module):
             x = block(x)
         for up in self.ups:
             x = up(x)
-        return torch.sigmoid(self.head(x).float())
+        return answer(given, self.head(x))
 
 
 class Conv(nn.Module):

@@ -18,13 +18,15 @@ import torch
 from torch import Tensor, nn
 
 Pair = tuple[Tensor, Tensor]
+_CORRECTING = 7
 
 
 @dataclass(frozen=True)
 class LamaShape:
     """The numbers of one LaMa generator; the defaults are big-lama's.
 
-    inputs, outputs: channels; RGB with the hole set to 0, and the mask, give RGB.
+    inputs, outputs: channels; RGB with the hole set to 0, and the mask, give RGB. With 7 inputs it
+        also gets a picture whose hole is filled already, and corrects that.
     ngf: features at full resolution; they double with each of the ``downs`` halvings, up to
         ``max_features``.
     blocks: residual blocks at the lowest resolution.
@@ -44,6 +46,11 @@ class LamaShape:
         return min(self.max_features, self.ngf << level)
 
     @property
+    def corrects(self) -> bool:
+        """Whether it corrects a fill within the hole, instead of painting anew."""
+        return self.inputs == _CORRECTING
+
+    @property
     def deep_global(self) -> int:
         """Global features in the residual blocks."""
         # The original rounds down; a ratio read back from weights must survive its own division.
@@ -56,9 +63,11 @@ class LamaShape:
 
 
 class Lama(nn.Module):
-    """[B, 4, H, W] float: RGB in [0, 1] times (1 − mask), and the mask; → [B, 3, H, W] in (0, 1).
+    """[B, 4, H, W] float: RGB in [0, 1] times (1 − mask), and the mask; → [B, 3, H, W] in [0, 1].
 
-    The output paints the whole image; the caller keeps what lies under the mask.
+    The output paints the whole image; the caller keeps what lies under the mask. One that corrects
+    gets [B, 7, H, W]: also the filled RGB, which is the image itself outside the mask, and there so
+    is the output.
     """
 
     def __init__(self, shape: LamaShape) -> None:
@@ -78,6 +87,7 @@ class Lama(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One forward pass; see the class for shapes and ranges."""
+        given = x
         x = self.stem(x)  # [B, ngf, H, W]
         for down in self.downs:
             x = down(x)  # the last one: [B, 4·ngf, H/4, W/4]
@@ -87,7 +97,24 @@ class Lama(nn.Module):
         x = torch.cat(pair, dim=1)  # [B, 8·ngf, H/8, W/8]
         for up in self.ups:
             x = up(x)  # the last one: [B, ngf, H, W]
-        return torch.sigmoid(self.head(x))
+        return self.answer(given, self.head(x))
+
+    def answer(self, given: Tensor, raw: Tensor) -> Tensor:
+        """What the head's values mean; see ``answer``."""
+        return answer(given, raw)
+
+
+def answer(given: Tensor, raw: Tensor) -> Tensor:
+    """[B, 3, H, W] float32 in [0, 1] from a network's input and its head's values [B, 3, H, W]."""
+    if given.shape[1] != _CORRECTING:
+        return torch.sigmoid(raw.float())
+    return corrected(given, raw).clamp(0, 1)
+
+
+def corrected(given: Tensor, raw: Tensor) -> Tensor:
+    """The fill of [B, 7, H, W] with what was found to be wrong with it, in float32."""
+    hole, fill = given[:, 3:4].float(), given[:, 4:7].float()
+    return fill + hole * raw.float()
 
 
 def reflect_conv(

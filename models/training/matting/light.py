@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 from models.training.photos import Picture
 from numpy.typing import NDArray
@@ -13,20 +14,20 @@ Light = NDArray[np.float32]  # [H, W, …], 1 is white
 
 def linear(picture: Picture) -> Light:
     """uint8 sRGB → linear light."""
-    return _decoding()[picture]
+    return np.asarray(cv2.LUT(picture, _decoding()), np.float32)
 
 
 def encoded(light: Light) -> Light:
     """Linear light, clipped to 0…1 → sRGB as float32 in 0…255, not rounded."""
     root = np.sqrt(np.clip(light, 0, 1))
-    return _encoding()[(root * 4095 + 0.5).astype(np.uint16)]
+    return _encoding().take((root * 4095 + 0.5).astype(np.uint16))
 
 
 @cache
 def _decoding() -> Light:
     value = np.arange(256) / 255
     light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)
+    return light.astype(np.float32)[None]
 
 
 @cache

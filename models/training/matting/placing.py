@@ -19,22 +19,30 @@ def placed(rng: Generator, subject: Picture, height: int, width: int) -> Light:
     """
     stands = bool((subject[-1, :, 3] > 127).mean() > 0.3)  # cut off below, as in a portrait
     share = rng.beta(2.2, 2.0) * (_MOST - _LEAST) + _LEAST
-    small = _reduced(_premultiplied(rng, subject), share * min(height, width))
+    small = _tinted(rng, _reduced(_premultiplied(subject), share * min(height, width)))
     move = _pose(rng, small.shape[0], small.shape[1], height, width, stands)
     moved = cv2.warpAffine(small, move, (width, height), flags=cv2.INTER_LINEAR)
     return _softened(rng, np.asarray(moved, np.float32))
 
 
-def _premultiplied(rng: Generator, subject: Picture) -> Light:
-    """In linear light, with other colours than it had: exposure, white balance, hue."""
-    light = linear(subject[..., :3])
-    if rng.random() < 0.3:
-        light = light[..., rng.permutation(3)]
-    if rng.random() < 0.1:
-        light = np.repeat(light.mean(2, keepdims=True), 3, 2)
-    gain = np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.1, 3))
+def _premultiplied(subject: Picture) -> Light:
+    """[h, w, 4] in linear light."""
     cover = subject[..., 3:].astype(np.float32) / 255
-    return np.dstack([np.clip(light * gain, 0, 1) * cover, cover]).astype(np.float32)
+    light = np.empty((*cover.shape[:2], 4), np.float32)
+    np.multiply(linear(np.ascontiguousarray(subject[..., :3])), cover, out=light[..., :3])
+    light[..., 3:] = cover
+    return light
+
+
+def _tinted(rng: Generator, light: Light) -> Light:
+    """With other colours than it had: exposure, white balance, hue."""
+    if rng.random() < 0.3:
+        light = np.ascontiguousarray(light[..., [*rng.permutation(3), 3]])
+    if rng.random() < 0.1:
+        light[..., :3] = light[..., :3].mean(2, keepdims=True)
+    gain = np.exp(rng.normal(0, 0.25) + rng.normal(0, 0.1, 3)).astype(np.float32)
+    light[..., :3] = np.minimum(light[..., :3] * gain, light[..., 3:])
+    return light
 
 
 def _reduced(light: Light, longest: float) -> Light:

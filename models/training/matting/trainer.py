@@ -15,7 +15,7 @@ from models.training.trainable import Trainable
 from torch import Tensor, nn
 
 from retouchd.nets.cvunet import CvUNet, Mattes
-from retouchd.nets.mobilenet import Bottleneck
+from retouchd.nets.mobilenet import Bottleneck, ConvNorm
 
 
 class Ready(NamedTuple):
@@ -41,6 +41,8 @@ class Trainer(Trainable):
         layout: Any = {"device": device, "memory_format": torch.channels_last}
         model = CvUNet(recipe.shape)
         initialise(model)
+        if short and device.type == "cpu":
+            exact_depthwise(model)
         self.model = model.to(**layout).train()
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(
@@ -121,6 +123,23 @@ def initialise(model: CvUNet) -> None:
             nn.init.zeros_(block.project.norm.get_parameter("weight"))
     for head in (model.head, model.coarse):
         nn.init.normal_(head.weight, std=0.01)
+
+
+class ExactConv(nn.Conv2d):
+    """A convolution in float32 whatever the autocast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Conv2d."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float())
+
+
+def exact_depthwise(model: nn.Module) -> None:
+    """Depthwise convolutions in float32: on a CPU, bfloat16 makes their gradients 2 to 17 times
+    as slow, while it makes the other convolutions faster."""
+    for module in model.modules():
+        if isinstance(module, ConvNorm) and module.conv.groups > 1:
+            module.conv.__class__ = ExactConv
 
 
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
