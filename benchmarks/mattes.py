@@ -1,8 +1,8 @@
 """The matting lane's throughput against what bounds it.
 
 A real daemon cuts real photos of 2 to 12 megapixels out. Two bounds are measured in the same run:
-the bare forward passes of the network on the same pictures, with all cores and nothing else; and the
-bare files, one decode of each photo and one encode of its cut-out by OpenCV, on all cores. Both
+the bare forward passes of the network on the same pictures, with all cores and nothing else; and
+the bare files, one decode of each photo and one encode of its cut-out by OpenCV, on all cores. Both
 have to happen on the same cores, so their sum is the third figure; on a GPU only the slower counts.
 The rounds alternate; start-up is not counted.
 

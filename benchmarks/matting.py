@@ -29,6 +29,7 @@ from retouchd.backdrop import find
 from retouchd.closed_form import Effort, solve
 from retouchd.enlarging import enlarge
 from retouchd.foreground import foreground
+from retouchd.recut import recut
 from retouchd.scaling import resized
 from retouchd.trimap import from_mask, half_width, prior_from
 
@@ -104,9 +105,11 @@ def _rough_masks(photos, sheets) -> None:
             table.add("GrabCut in the band", *errors(_grabcut(photo, trimap), alpha))
             table.add("guided filter in the band", *errors(guided.alpha, alpha))
             table.add("closed form", *errors(closed.alpha, alpha))
+            again = solve(photo, *recut(photo, mask))
+            table.add("recut, closed form", *errors(again.alpha, alpha))
         if sheets:
             sheets.mkdir(parents=True, exist_ok=True)
-            _sheet(sheets / f"{name}.png", photo, closed.alpha)
+            _sheet(sheets / f"{name}.png", photo, again.alpha)
     table.show("rough mask to alpha", ERRORS)
 
 

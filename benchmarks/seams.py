@@ -65,7 +65,7 @@ def main(model: Path | None = None) -> None:
     if not SAMPLES.is_dir():
         print(f"skipped: no sample photos at {SAMPLES}; set RETOUCHD_SAMPLES")
         return
-    samples = [_sample(path) for path in sorted(SAMPLES.glob("*_mask.png"))]
+    samples = [sample(path) for path in sorted(SAMPLES.glob("*_mask.png"))]
     known = [sample for sample in samples if sample.truth is not None]
     print(f"{len(samples)} photos, {len(known)} with the truth; medians, without → with matching\n")
     seams = [seam_error(sample.truth, sample.hole) for sample in known]
@@ -77,7 +77,8 @@ def main(model: Path | None = None) -> None:
     _speed()
 
 
-def _sample(mask: Path) -> Sample:
+def sample(mask: Path) -> Sample:
+    """The photo that a mask file lies beside, with its truth where there is one."""
     stem = mask.name.removesuffix("_mask.png")
     (photo,) = (p for p in mask.parent.glob(f"{stem}.*") if p.suffix != ".md")
     truth = mask.parent.with_name("inpaint_truth") / photo.name

@@ -124,7 +124,7 @@ def make_onnx(tmp_path: Path) -> Callable[..., Path]:
     layout="nchw", dtype="FLOAT", gives="n1hw", decoy=None, shrinks=1, boom=0)`` → path.
 
     gives: the output's axes: n1hw, nhw1, nhw or hw. decoy: the name of a first output that holds
-    only ones. shrinks: the output's sides are that much smaller. boom: terabytes asked for.
+    only ones. shrinks: the output's sides are that much smaller. boom: how many times as much memory it asks for.
     """
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     pytest.importorskip("onnx", reason="onnx, which writes the networks of this test, is missing")
@@ -176,7 +176,7 @@ def _linear_network(
         step("AveragePool", kernel_shape=[shrinks] * 2, strides=[shrinks] * 2)
     step("Conv", "kernel", "bias")
     if boom:
-        step("Tile", "times")
+        step("Expand", "times")
     if gives == "nhw1":
         step("Transpose", perm=[0, 2, 3, 1])
     if gives in ("nhw", "hw"):

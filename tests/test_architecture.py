@@ -78,6 +78,7 @@ PURE = [
     "presence",
     "pyramid",
     "reconcile",
+    "recut",
     "regions",
     "retention",
     "retry",

@@ -407,9 +407,26 @@ def test_roots_and_the_clock_are_remembered(ledger: Ledger) -> None:
     assert ledger.root("a", "inbox") == row
     ledger.forget_roots("a")
     assert ledger.root("a", "inbox") is None
-    ledger.set_clock(50.0)
-    ledger.set_clock(40.0)
-    assert ledger.newest_clock() == 50.0
+    assert ledger.newest_clock() == ledger.clock_of("a") == 0
+    ledger.set_clock("a", 50.0)
+    ledger.set_clock("a", 40.0)
+    assert ledger.newest_clock() == ledger.clock_of("a") == 50.0
+
+
+def test_every_lane_has_its_own_clock_and_the_others_until_then(ledger: Ledger) -> None:
+    ledger.set_clock("a", 50.0)
+    assert ledger.clock_of("b") == 50.0
+    ledger.set_clock("b", 90.0)
+    assert (ledger.clock_of("a"), ledger.clock_of("b"), ledger.newest_clock()) == (50.0, 90.0, 90.0)
+
+
+def test_a_folder_that_lanes_share_is_forgotten_by_all_of_them(ledger: Ledger) -> None:
+    for lane in ("a", "b"):
+        ledger.set_root(RootRow(lane, "outbox", "/srv/outbox", "m"))
+        ledger.set_root(RootRow(lane, "inbox", f"/srv/{lane}", lane))
+    ledger.forget_roots("a")
+    assert ledger.root("a", "inbox") is ledger.root("b", "outbox") is None
+    assert ledger.root("b", "inbox") is not None
 
 
 def keep(ledger: Ledger, job: int, role: str = "archive", path: str = "2026/p.png") -> KeptFile:

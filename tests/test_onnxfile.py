@@ -124,9 +124,8 @@ def test_every_way_from_a_model_to_a_tensor_is_known() -> None:
 
 def test_a_file_that_breaks_off_anywhere_is_refused(make_onnx: MakeOnnx) -> None:
     content = make_onnx().read_bytes()
-    end_of_graph = len(content) - len(content.split(b"linear")[1]) + len(content) // 4
 
-    for length in range(end_of_graph):
+    for length in range(len(content) - 8):  # what follows the graph is shorter than that
         with pytest.raises(ValueError, match=r"holds no graph|breaks off|longer than|wire type"):
             outside_files(content[:length])
 

@@ -74,7 +74,7 @@ def house(tmp_path: Path, hands: Hands) -> Iterator[House]:
     for role in ("inbox", "outbox", "review", "archive", "failed"):
         ref = establish("a", role, str(tmp_path / role))
         ledger.set_root(RootRow("a", role, ref.path, ref.marker))
-    ledger.set_clock(NOW - 10)
+    ledger.set_clock("a", NOW - 10)
     yield House(tmp_path, ledger, Pruning(ledger, hands, 8.0))
     ledger.close()
 
@@ -178,9 +178,23 @@ def test_a_clock_that_jumped_is_not_remembered_before_it_is_believed(house: Hous
         pruned = house.pruning.prune(house.lane(), later)
         assert pruned.decision.braked
         assert pruned.deleted == 0
-    assert house.ledger.newest_clock() == NOW - 10
+    assert house.ledger.clock_of("a") == NOW - 10
     assert house.pruning.prune(house.lane(), later, force=True).deleted == 30
-    assert house.ledger.newest_clock() == later
+    assert house.ledger.clock_of("a") == later
+
+
+def test_a_lane_with_nothing_to_delete_does_not_answer_for_one_that_was_braked(
+    house: House,
+) -> None:
+    """Lanes are pruned one after the other, and one of them may be paused for long."""
+    for number in range(30):
+        house.keep("outputs", f"d/{number}.png", 10)
+    later = NOW + 365 * DAY
+    other = house.lane().model_copy(update={"name": "b"})
+    for lane in (other, house.lane(), other, house.lane()):
+        pruned = house.pruning.prune(lane, later)
+        assert pruned.deleted == 0
+        assert bool(pruned.decision.braked) == (lane.name == "a")
 
 
 def test_a_job_that_is_tried_again_meanwhile_keeps_its_files(house: House) -> None:

@@ -17,6 +17,7 @@ from models.training import checkpoint, textures
 from models.training.history import History
 from models.training.matting import losses, scenes, subjects, validation
 from models.training.matting.backdrops import random_backdrop
+from models.training.matting.command import main
 from models.training.matting.export import export, read
 from models.training.matting.light import encoded, linear
 from models.training.matting.material import Material, held_out, open_material
@@ -343,6 +344,17 @@ def test_the_loss_falls(material: Material, short: bool) -> None:
     assert found[-1] < 0.8 * found[0]
 
 
+def test_depthwise_convolutions_stay_exact_where_the_others_are_short(material: Material) -> None:
+    short, exact = (Trainer(tiny(), CPU, short) for short in (True, False))
+    block = short.model.encoder.blocks[3]
+    seen: list[torch.dtype] = []
+    for part in (block.depthwise, block.project):
+        part.conv.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    short.advance(batch_of(material))
+    assert seen == [torch.float32, torch.bfloat16]
+    assert short.model.state_dict().keys() == exact.model.state_dict().keys()
+
+
 def test_what_lies_beside_the_photo_is_nobodys_business(material: Material) -> None:
     trainer = Trainer(tiny(), CPU, short=False)
     given = trainer.ready(batch_of(material))
@@ -431,6 +443,16 @@ def test_the_service_loads_what_is_exported(begin: Callable[..., Session], tmp_p
     assert torch.equal(second.trainer.model.head.weight, read(to).head.weight)
     sheets = sorted((session.settings.work / "sheets").iterdir())
     assert cv2.imread(str(sheets[0])).shape == (160, 8 * 160, 3)
+
+
+def test_the_commands_train_and_export(photos: Path, cutouts: Path, tmp_path: Path) -> None:
+    work, to = tmp_path / "work", tmp_path / "net.safetensors"
+    given = ["--photos", str(photos), "--cutouts", str(cutouts), "--work", str(work)]
+    quick = ["--preset", "tiny", "--steps", "2", "--threads", "1", "--device", "cpu", "--exact"]
+    assert main(["train", *given, *quick]) == 0
+    assert (work / "curves.png").exists()
+    assert main(["export", "--work", str(work), "--to", str(to)]) == 0
+    assert read(to).shape == tiny().shape
 
 
 def test_an_export_needs_a_best(tmp_path: Path) -> None:

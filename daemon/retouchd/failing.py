@@ -94,11 +94,11 @@ class Failing:
                 self._rest(job, lane)
                 self._back(job, State.READY, now, attempts=given_back)
                 self._pause(lane, reason, now)
-            case Resettle() if all(drop.place is Place.INBOX for drop in job.drops):
+            case Resettle() if watched := _watched(job):
                 self._back(job, State.WAITING, now, None, **AFRESH)
-                self._forget(job.lane, [drop.path for drop in job.drops])
+                self._forget(job.lane, watched)
             case Resettle():
-                # In quarantine nobody watches: look again after a while.
+                # In other folders nobody watches: look again after a while.
                 self._ledger.unsettle(job.id)
                 later = now + self.policy.first
                 self._back(job, State.FAILED, now, error, next_attempt_at=later, **AFRESH)
@@ -163,6 +163,13 @@ class Failing:
     def say_state(self, job: Job, state: State, level: str = "info", **facts: object) -> None:
         """Log that a job is in a state now."""
         self._say(state.value, level=level, job=job.id, lane=job.lane, file=job.name, **facts)
+
+
+def _watched(job: Job) -> list[str]:
+    """Its files in the inbox, unless the one that changed may lie in quarantine."""
+    if any(drop.place is Place.FAILED for drop in job.drops):
+        return []
+    return [drop.path for drop in job.drops if drop.place is Place.INBOX]
 
 
 def _must_look_first(job: Job, error: RetouchdError, seen: Circumstances) -> bool:

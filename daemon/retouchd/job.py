@@ -25,15 +25,18 @@ class State(StrEnum):
 
 
 LEGAL: Mapping[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.READY, State.QUARANTINED, State.CANCELLED}),
-    State.READY: frozenset({State.RUNNING, State.WAITING, State.QUARANTINED, State.CANCELLED}),
+    State.WAITING: frozenset({State.READY, State.QUARANTINED, State.CANCELLED, State.DONE}),
+    State.READY: frozenset(
+        {State.RUNNING, State.WAITING, State.QUARANTINED, State.CANCELLED, State.DONE}
+    ),
     State.RUNNING: frozenset(
         {State.PUBLISHED, State.READY, State.WAITING, State.FAILED, State.QUARANTINED}
     ),
     State.PUBLISHED: frozenset({State.DONE}),
-    State.DONE: frozenset({State.READY}),  # a mask came later, for another try
+    # A mask came later, for another try; and where it is taken away again, there is none.
+    State.DONE: frozenset({State.READY}),
     State.FAILED: frozenset(
-        {State.RUNNING, State.READY, State.WAITING, State.QUARANTINED, State.CANCELLED}
+        {State.RUNNING, State.READY, State.WAITING, State.QUARANTINED, State.CANCELLED, State.DONE}
     ),
     State.QUARANTINED: frozenset({State.READY}),
     State.CANCELLED: frozenset({State.READY}),

@@ -53,7 +53,7 @@ class Pruning:
             lane.retention,
             self._volumes(lane),
             now=now,
-            last_seen_now=self._ledger.newest_clock(),
+            last_seen_now=self._ledger.clock_of(lane.name),
             force=force,
         )
 
@@ -75,7 +75,7 @@ class Pruning:
                 todo = [file.id for file in part[len(part_done) :]] + todo[_BATCH:]
                 done += part_done
         if not decision.braked:
-            self._ledger.set_clock(now)
+            self._ledger.set_clock(lane.name, now)
         freed = [file.size for file, gone in done if gone]
         return Pruned(lane.name, decision, len(freed), sum(freed), len(done) - len(freed))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -78,6 +79,7 @@ def reconcile(
     without a photo, and the finished job that each can be meant for. redo_after: seconds that such
     a mask waits for a new photo of that name before it.
     """
+    verdicts = _clear(verdicts, earlier)
     open_jobs = [job for job in jobs if job.state in _OPEN]
     free = {job.id: job for job in open_jobs}
     owner = {drop.path: job.id for job in open_jobs for drop in job.drops if _lies(drop)}
@@ -90,7 +92,7 @@ def reconcile(
         redone = [job for job in mine if job.is_redone]
         if redone and isinstance(verdict, WaitingMask):
             wanted = _with_its_photo(wanted, redone[0])
-        elif _is_meant(verdict, earlier) and _is_time(mine, now, redo_after):
+        elif _is_meant(verdict, earlier) and not wanted.error and _is_time(mine, now, redo_after):
             [mask] = verdict.members
             actions.append(Redo(earlier[mask], mask, tuple(job.id for job in mine)))
             continue
@@ -103,13 +105,29 @@ def reconcile(
     return actions
 
 
+def _clear(verdicts: Iterable[Verdict], earlier: Mapping[str, int]) -> list[Verdict]:
+    """Masks that are meant for one and the same finished photo are in conflict."""
+    rivals: dict[int, list[str]] = defaultdict(list)
+    for mask, job in sorted(earlier.items()):
+        rivals[job].append(mask)
+    several = [tuple(masks) for masks in rivals.values() if len(masks) > 1]
+    unclear = {mask for masks in several for mask in masks}
+    return [
+        *(v for v in verdicts if not (isinstance(v, WaitingMask) and v.mask in unclear)),
+        *(Conflict(m, f"{' and '.join(m)} are masks for one photo, done before") for m in several),
+    ]
+
+
 def _is_meant(verdict: Verdict, earlier: Mapping[str, int]) -> bool:
     return isinstance(verdict, WaitingMask) and verdict.mask in earlier
 
 
 def _is_time(mine: Sequence[Job], now: float, redo_after: float) -> bool:
-    """Whether a mask has waited long enough for a new photo, which may be on its way."""
-    return redo_after <= 0 or any(now - job.created_at >= redo_after for job in mine)
+    """Whether a mask has waited long enough for a new photo, which may be on its way.
+
+    One that came in what the clock takes for the future has, too: clocks are set back.
+    """
+    return redo_after <= 0 or any(not 0 <= now - job.created_at < redo_after for job in mine)
 
 
 def _with_its_photo(wanted: _Wanted, job: Job) -> _Wanted:

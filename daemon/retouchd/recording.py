@@ -38,9 +38,17 @@ def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Chan
     for drop in job.drops if job else ():
         if drop.place is Place.INBOX:
             ledger.moved(drop.id, Place.GONE, drop.where)
-    ledger.change(action.job, State.CANCELLED, now=now, why=action.why)
-    name = job.name if job else ""
-    return _said(lane, action.job, name, State.CANCELLED, action.why)
+    state = _end(ledger, job, now, action.why) if job else State.CANCELLED
+    return _said(lane, action.job, job.name if job else "", state, action.why)
+
+
+def _end(ledger: Ledger, job: Job, now: float, why: str) -> State:
+    """Nothing comes of a job. Where it was to be done again, what came of it before stands."""
+    stands = job.is_redone and job.output is not None
+    state = State.DONE if stands else State.CANCELLED
+    fresh = {"error": None, "remedy": None, "next_attempt_at": None} if stands else {}
+    ledger.change(job.id, state, now=now, why=why, **fresh)
+    return state
 
 
 def _assign(
@@ -86,11 +94,13 @@ def _absorb(ledger: Ledger, jobs: Sequence[int], into: int | None, now: float) -
     """Jobs give their files in the inbox up to another one."""
     for other in jobs:
         absorbed = ledger.job(other)
-        for drop in absorbed.drops if absorbed else ():
+        if absorbed is None:
+            continue
+        for drop in absorbed.drops:
             if drop.place is Place.INBOX:
                 ledger.remove_drop(drop.id)
         why = f"joined to job {into}" if into else "its files belong to a new job"
-        ledger.change(other, State.CANCELLED, now=now, why=why)
+        _end(ledger, absorbed, now, why)
 
 
 def _redo(ledger: Ledger, lane: LaneState, action: Redo, presence: Presence, now: float) -> Change:
@@ -152,7 +162,8 @@ def _set_members(
         whole = presence.whole.get(member[1])
         if member not in known:
             ledger.add_drop(number, _new(member, presence))
-        elif whole and known[member].stat != whole.stat:
+        # What lies in the inbox under the name of a photo in the archive is another one.
+        elif whole and known[member].place is Place.INBOX and known[member].stat != whole.stat:
             ledger.set_stat(known[member].id, whole.stat, whole.decoded)
             changed = True
     return changed

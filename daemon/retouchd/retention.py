@@ -79,7 +79,8 @@ def decide(
 
     volumes: those whose free space is known; ``min_free`` touches no others.
     now: epoch seconds. A file completed later than now (the clock went back) has no age.
-    last_seen_now: the newest time that the ledger had recorded before now; None or 0 if none.
+    last_seen_now: the newest time that this lane went by before now; None or 0 if none. Each lane
+        has its own: one with nothing to delete must not answer for another that was braked.
 
     The brake: when the clock stands more than 3 days beyond ``last_seen_now``, and more than
     ``rules.brake`` of the inventory and at least 20 files would go by age, nothing is deleted.

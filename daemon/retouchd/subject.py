@@ -12,6 +12,7 @@ from retouchd import backdrop
 from retouchd.engine import Pixels
 from retouchd.enlarging import enlarge
 from retouchd.fitting import Placement, photo_part
+from retouchd.recut import recut
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
 _HOPELESS = 0.2
@@ -39,12 +40,7 @@ def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement
 
 def from_rough_mask(photo: Pixels, mask: NDArray[np.uint8]) -> Subject:
     """From what a person marked [H, W], 255 or 0: its edge is sought around the mask's."""
-    # Most lanes never need a sparse solver, and importing one takes a while.
-    from retouchd.closed_form import solve
-
-    found = solve(photo, from_mask(mask), prior_from(mask, half_width(mask)))
-    subject = Subject(found.alpha, found.method, notes=found.notes)
-    return _with_own_alpha(photo, subject)
+    return _with_own_alpha(photo, _solved(photo, *recut(photo, mask)))
 
 
 def from_backdrop(photo: Pixels) -> Subject:
@@ -56,8 +52,18 @@ def from_backdrop(photo: Pixels) -> Subject:
         why = "the backdrop is not plain, so that the subject can't be told from it"
         alpha = prior_from(behind.mask, half_width(behind.mask))
         return _with_own_alpha(photo, Subject(alpha, "backdrop", trust, (why,)))
-    found = from_rough_mask(photo, behind.mask)
-    return Subject(found.alpha, f"backdrop, {found.method}", trust, found.notes)
+    prior = prior_from(behind.mask, half_width(behind.mask))
+    found = _solved(photo, from_mask(behind.mask), prior)
+    subject = Subject(found.alpha, f"backdrop, {found.method}", trust, found.notes)
+    return _with_own_alpha(photo, subject)
+
+
+def _solved(photo: Pixels, trimap: Alpha, guess: Alpha) -> Subject:
+    # Most lanes never need a sparse solver, and importing one takes a while.
+    from retouchd.closed_form import solve
+
+    found = solve(photo, trimap, guess)
+    return Subject(found.alpha, found.method, notes=found.notes)
 
 
 def _with_own_alpha(photo: Pixels, subject: Subject) -> Subject:

@@ -93,7 +93,7 @@ def say(*words: str) -> Said:
         ("lanes.*.output.path=a/{stem}.txt", "output.path", "{ext}"),
         ("lanes.*.output={path: 'a/{stem}.png', format: jpeg}", "output", "{ext}"),
         ("lanes.web.mask.dilate=3", "lanes.web", "The lanes are inpaint"),
-        ("lanes.*.pairing.rectangles=[{width: 5}]", "height", "Add 'height'"),
+        ("lanes.inpaint.pairing.rectangles=[{width: 5}]", "height", "Add 'height'"),
         ("lanes.*.schedule.active='25:00-6:00'", "schedule.active", "22:00-06:00"),
         ("lanes.*.outbox=/r/inbox/out", "/r/inbox/out", "beside each other"),
         ("device.use=gpu", "device.use", "cuda"),

@@ -37,7 +37,7 @@ def switched_off(spool, days):
     """Let everything be so many days ago, as after so long a holiday."""
     age(spool, days)
     with ledger(spool) as db:
-        db.execute("UPDATE clock SET newest = newest - ?", (days * DAY,))
+        db.execute("UPDATE clocks SET newest = newest - ?", (days * DAY,))
 
 
 def kept(spool):

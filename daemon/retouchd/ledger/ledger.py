@@ -255,12 +255,13 @@ class Ledger(LedgerReader):
         )
 
     def forget_roots(self, lane: str) -> None:
-        """Forget a lane's folders, so that the next start takes them as they are."""
+        """Forget a lane's folders, so that they are taken as they are; other lanes forget those
+        that they share with it."""
         self._run("forget_roots", lane=lane)
 
-    def set_clock(self, now: float) -> None:
-        """Remember the newest time seen; it never goes back."""
-        self._run("set_clock", now=now)
+    def set_clock(self, lane: str, now: float) -> None:
+        """Remember the newest time that a lane's retention went by; it never goes back."""
+        self._run("set_clock", lane=lane, now=now)
 
 
 def _stored(name: str, value: Any) -> Any:

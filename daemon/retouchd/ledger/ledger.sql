@@ -93,6 +93,14 @@ ALTER TABLE jobs ADD COLUMN output_role TEXT NOT NULL DEFAULT 'outbox';  -- or r
 ALTER TABLE jobs ADD COLUMN companions TEXT NOT NULL DEFAULT '[]';       -- more files, as JSON
 CREATE INDEX drops_by_path ON drops (path);
 
+-- migration: 4
+CREATE TABLE clocks (                    -- the newest time that a lane's retention went by
+    lane   TEXT PRIMARY KEY,
+    newest REAL NOT NULL
+);
+INSERT INTO clocks SELECT DISTINCT kept.lane, clock.newest FROM kept, clock;
+DROP TABLE clock;
+
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
@@ -276,10 +284,16 @@ INSERT INTO roots (lane, role, path, marker) VALUES (:lane, :role, :path, :marke
 ON CONFLICT (lane, role) DO UPDATE SET path = excluded.path, marker = excluded.marker;
 
 -- name: forget_roots
-DELETE FROM roots WHERE lane = :lane;
+-- Also of other lanes, where they share a folder with this one.
+DELETE FROM roots WHERE lane = :lane OR path IN (SELECT path FROM roots WHERE lane = :lane);
 
 -- name: newest_clock
-SELECT newest FROM clock;
+SELECT MAX(newest) FROM clocks;
+
+-- name: clock_of
+-- A lane that was never pruned goes by the others.
+SELECT COALESCE((SELECT newest FROM clocks WHERE lane = :lane), (SELECT MAX(newest) FROM clocks));
 
 -- name: set_clock
-UPDATE clock SET newest = MAX(newest, :now);
+INSERT INTO clocks (lane, newest) VALUES (:lane, :now)
+ON CONFLICT (lane) DO UPDATE SET newest = MAX(newest, excluded.newest);

@@ -241,9 +241,14 @@ class LedgerReader:
         return int(row[0]) if row else None
 
     def newest_clock(self) -> float:
-        """The newest time that the ledger has seen, in seconds since the epoch."""
+        """The newest time that any lane's retention went by, in seconds since the epoch; or 0."""
         row = self._one("newest_clock")
-        return float(row[0]) if row else 0.0
+        return float(row[0] or 0.0) if row else 0.0
+
+    def clock_of(self, lane: str) -> float:
+        """The same of one lane; of all, while it has none of its own."""
+        row = self._one("clock_of", lane=lane)
+        return float(row[0] or 0.0) if row else 0.0
 
     def damage(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is whole."""

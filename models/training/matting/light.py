@@ -13,8 +13,9 @@ Light = NDArray[np.float32]  # [H, W, …], 1 is white
 
 
 def linear(picture: Picture) -> Light:
-    """uint8 sRGB → linear light."""
-    return np.asarray(cv2.LUT(picture, _decoding()), np.float32)
+    """uint8 sRGB [H, W, C] → linear light; a fourth channel is alpha, which is linear already."""
+    table = _decoding()[..., : picture.shape[2]] if picture.ndim == 3 else _decoding()[..., 0]
+    return np.asarray(cv2.LUT(picture, np.ascontiguousarray(table)), np.float32)
 
 
 def encoded(light: Light) -> Light:
@@ -27,7 +28,7 @@ def encoded(light: Light) -> Light:
 def _decoding() -> Light:
     value = np.arange(256) / 255
     light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return light.astype(np.float32)[None]
+    return np.stack([light, light, light, value], 1).astype(np.float32)[None]  # [1, 256, 4]
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from models.training.photos import Entry, Photos, Picture, open_photos
@@ -31,10 +32,16 @@ class Material:
 
     def cutout(self, rng: Generator) -> Picture:
         """Any cut-out [H, W, 4]; every source is as likely as the others, however many it has."""
-        sources = sorted({source(entry) for entry in self.cutouts.entries})
-        wanted = sources[int(rng.integers(len(sources)))]
-        found = [at for at, e in enumerate(self.cutouts.entries) if source(e) == wanted]
+        found = self._by_source[int(rng.integers(len(self._by_source)))]
         return self.cutouts[found[int(rng.integers(len(found)))]]
+
+    @cached_property
+    def _by_source(self) -> list[list[int]]:
+        """Indices of cut-outs."""
+        found: dict[str, list[int]] = {}
+        for at, entry in enumerate(self.cutouts.entries):
+            found.setdefault(source(entry), []).append(at)
+        return [found[name] for name in sorted(found)]
 
 
 def open_material(

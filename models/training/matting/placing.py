@@ -27,10 +27,8 @@ def placed(rng: Generator, subject: Picture, height: int, width: int) -> Light:
 
 def _premultiplied(subject: Picture) -> Light:
     """[h, w, 4] in linear light."""
-    cover = subject[..., 3:].astype(np.float32) / 255
-    light = np.empty((*cover.shape[:2], 4), np.float32)
-    np.multiply(linear(np.ascontiguousarray(subject[..., :3])), cover, out=light[..., :3])
-    light[..., 3:] = cover
+    light = linear(subject)
+    light[..., :3] *= light[..., 3:]
     return light
 
 

@@ -49,6 +49,7 @@ def cpu() -> Recipe:
         rate=1.5e-3,
         warmup=200,
         hold=0.5,
+        reuse=2,
         checks=((512, 32),),
     )
 

@@ -146,29 +146,42 @@ def _lattice(rng: Generator) -> Plane:
 def _hair(rng: Generator, outline: Points) -> Plane:
     """Strands that begin on the outline and bend one way, thinner towards the tip."""
     hair = np.zeros((SIDE, SIDE), np.uint8)
-    centre = outline.mean(0)
-    length = SIDE * rng.uniform(0.03, 0.16)
-    comb = rng.normal(0, 0.6, 2) * length
-    for _ in range(rng.integers(60, 220)):
-        at = rng.random() * 64
-        root = outline[int(at)] + (at % 1) * (outline[(int(at) + 1) % 64] - outline[int(at)])
-        out = (root - centre) / (np.linalg.norm(root - centre) + 1e-6)
-        knee = root + out * length * rng.uniform(0.3, 0.8) + rng.normal(0, 0.15, 2) * length
-        tip = knee + out * length * rng.uniform(0, 0.7) + comb + rng.normal(0, 0.3, 2) * length
-        curve = _bezier(root - 3 * out, knee, tip)
+    curves = _bezier(*_strands(rng, outline, int(rng.integers(60, 220))))
+    for part in np.array_split(curves, 12):
         strand = int(rng.integers(90, 256))
-        _line(hair, curve[:7], strand, int(rng.integers(1, 4)))
-        _line(hair, curve[6:], strand, 1)
+        _lines(hair, part[:, :7], strand, int(rng.integers(1, 4)))
+        _lines(hair, part[:, 6:], strand, 1)
     return hair
 
 
+def _strands(rng: Generator, outline: Points, count: int) -> tuple[Points, Points, Points]:
+    """Roots, knees and tips, each [count, 2]."""
+    at = rng.uniform(0, 64, count)
+    first, share = at.astype(int), (at % 1)[:, None]
+    root = (1 - share) * outline[first] + share * outline[(first + 1) % 64]
+    out = root - outline.mean(0)
+    out /= np.linalg.norm(out, axis=1, keepdims=True) + 1e-6
+    length = SIDE * rng.uniform(0.03, 0.16)
+    comb = rng.normal(0, 0.6, 2) * length
+    reach = rng.uniform(0.3, 0.8, (count, 1)) * length
+    knee = root + out * reach + rng.normal(0, 0.15, (count, 2)) * length
+    on = out * rng.uniform(0, 0.7, (count, 1)) * length
+    return root - 3 * out, knee, knee + on + comb + rng.normal(0, 0.3, (count, 2)) * length
+
+
 def _bezier(start: Points, bend: Points, end: Points) -> Points:
+    """Points [..., 2] → curves [..., 12, 2]."""
     t = np.linspace(0, 1, 12)[:, None]
+    start, bend, end = start[..., None, :], bend[..., None, :], end[..., None, :]
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
 
 
 def _line(plane: Plane, curve: Points, value: int, pen: int) -> None:
-    cv2.polylines(plane, [_fixed(curve)], False, value, pen, cv2.LINE_AA, _FINE)
+    _lines(plane, curve[None], value, pen)
+
+
+def _lines(plane: Plane, curves: Points, value: int, pen: int) -> None:
+    cv2.polylines(plane, list(_fixed(curves)), False, value, pen, cv2.LINE_AA, _FINE)
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:

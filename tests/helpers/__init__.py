@@ -1,0 +1,1 @@
+"""What several folders of tests share: pictures, folders, the real command, disks, faults."""
