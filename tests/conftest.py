@@ -124,7 +124,7 @@ def make_onnx(tmp_path: Path) -> Callable[..., Path]:
     layout="nchw", dtype="FLOAT", gives="n1hw", decoy=None, shrinks=1, boom=0)`` → path.
 
     gives: the output's axes: n1hw, nhw1, nhw or hw. decoy: the name of a first output that holds
-    only ones. shrinks: the output's sides are that much smaller. boom: how many times as much memory it asks for.
+    only ones. shrinks: the output's sides are that much smaller. boom: so many times the memory.
     """
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     pytest.importorskip("onnx", reason="onnx, which writes the networks of this test, is missing")

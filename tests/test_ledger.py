@@ -424,7 +424,7 @@ def test_a_folder_that_lanes_share_is_forgotten_by_all_of_them(ledger: Ledger) -
     for lane in ("a", "b"):
         ledger.set_root(RootRow(lane, "outbox", "/srv/outbox", "m"))
         ledger.set_root(RootRow(lane, "inbox", f"/srv/{lane}", lane))
-    ledger.forget_roots("a")
+    ledger.forget_roots("a", ["/srv/a", "/srv/outbox"])
     assert ledger.root("a", "inbox") is ledger.root("b", "outbox") is None
     assert ledger.root("b", "inbox") is not None
 

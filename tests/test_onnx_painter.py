@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from retouchd.config import Device
-from retouchd.device import Place, threads
+from retouchd.device import Place, choose, threads
 from retouchd.engine import Request
 from retouchd.errors import GpuRequired, ModelUnusable, OutOfMemory
 from retouchd.fitting import Fit
@@ -283,6 +283,27 @@ def test_a_gpu_that_is_not_used_is_said_at_the_start_and_with_every_result(
 def test_a_gpu_that_is_demanded_but_can_t_be_used_is_an_error(make_onnx: MakeOnnx) -> None:
     with pytest.raises(GpuRequired, match="built for the CPU only"):
         opened(described(make_onnx()), Place("cuda:0", "cuda:0 (a card)", demanded=True))
+
+
+@pytest.mark.cuda
+def test_a_gpu_gives_the_alpha_of_the_cpu(make_onnx: MakeOnnx) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime is built for the CPU only")
+    place = choose(Device())
+    if not place.is_gpu:
+        pytest.skip("there is no CUDA device")
+    painter = opened(described(make_onnx(), activation="sigmoid"), place)
+
+    assert painter.facts == {"device": place.name, "precision": "fp32"}
+    assert painter.auto == {}
+    pictures = [grey(0.2), grey(0.6)]
+    fallback = painter.fallback()
+    assert fallback is not None
+    assert fallback.facts["device"] == "cpu"
+    assert np.allclose(paint(painter, *pictures), paint(fallback, *pictures), atol=1e-3)
+    painter.close()
 
 
 # --- in the engine ------------------------------------------------------------------------------

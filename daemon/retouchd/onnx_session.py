@@ -54,7 +54,7 @@ def open_session(model: str, content: bytes, where: Place) -> InferenceSession:
     # A thread that has nothing to do sleeps at once: beside other work, spinning takes its cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # What one picture took is given back at once: onnxruntime would keep the most that any picture
-    # ever took, twice. A light network is slower by up to a sixth.
+    # ever took, twice. A light network is slower by a fifth to a half.
     options.enable_cpu_mem_arena = False
     try:
         session = onnxruntime.InferenceSession(

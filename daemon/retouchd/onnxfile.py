@@ -1,7 +1,8 @@
 """What an ONNX file refers to outside itself, found before anything loads it.
 
-onnxruntime opens whatever files a model names for its weights. Those would be pinned by nobody, so
-they are looked for in the bytes themselves (ONNX's onnx.proto3 in protobuf's wire format).
+A model may keep weights in other files. Nothing pins those, and onnxruntime nowhere promises to
+leave them alone, so they are looked for in the bytes themselves (onnx.proto3 in protobuf's wire
+format).
 """
 
 from __future__ import annotations

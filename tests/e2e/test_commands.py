@@ -181,7 +181,7 @@ def test_config_show_reads_back_to_the_same_configuration():
         "lanes.*.limits.max_pixels=123.456789MP",
         "lanes.*.retention.min_free=1.5GiB",
         "lanes.*.schedule.active='22:00-06:00'",
-        "lanes.*.pairing.rectangles=[{width: 40, height: 20, x: 5}]",
+        "lanes.inpaint.pairing.rectangles=[{width: 40, height: 20, x: 5}]",
         "lanes.*.ignore=['*.bak', 'draft/']",
         "retry.first=1500ms",
         "scan.settle=2.3s",

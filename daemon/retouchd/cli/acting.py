@@ -125,10 +125,11 @@ def adopt(
     """Take a lane's folders as they are, after you replaced them. Example: retouchd adopt web"""
     found = choose(config, root, sets, state).read()
     ledger = writer(found)
-    if found.lane(lane) is None:
+    chosen = found.lane(lane)
+    if chosen is None:
         names = ", ".join(each.name for each in found.lanes)
         raise ConfigInvalid(
             where="adopt", cause=f"there is no lane {lane!r}", fix=f"The lanes are {names}."
         )
-    ledger.forget_roots(lane)
+    ledger.forget_roots(lane, map(str, chosen.folders.values()))
     typer.echo(f"the folders of lane {lane} will be taken as they are")

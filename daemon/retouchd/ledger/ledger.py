@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -254,10 +254,15 @@ class Ledger(LedgerReader):
             marker=root.marker,
         )
 
-    def forget_roots(self, lane: str) -> None:
-        """Forget a lane's folders, so that they are taken as they are; other lanes forget those
-        that they share with it."""
-        self._run("forget_roots", lane=lane)
+    def forget_roots(self, lane: str, folders: Iterable[str] = ()) -> None:
+        """Forget a lane's folders, so that they are taken as they are.
+
+        folders: paths that other lanes forget as well, because they share them.
+        """
+        with self.transaction():
+            self._run("forget_roots", lane=lane)
+            for folder in folders:
+                self._run("forget_roots_at", path=path_blob(folder))
 
     def set_clock(self, lane: str, now: float) -> None:
         """Remember the newest time that a lane's retention went by; it never goes back."""

@@ -284,8 +284,10 @@ INSERT INTO roots (lane, role, path, marker) VALUES (:lane, :role, :path, :marke
 ON CONFLICT (lane, role) DO UPDATE SET path = excluded.path, marker = excluded.marker;
 
 -- name: forget_roots
--- Also of other lanes, where they share a folder with this one.
-DELETE FROM roots WHERE lane = :lane OR path IN (SELECT path FROM roots WHERE lane = :lane);
+DELETE FROM roots WHERE lane = :lane;
+
+-- name: forget_roots_at
+DELETE FROM roots WHERE path = :path;
 
 -- name: newest_clock
 SELECT MAX(newest) FROM clocks;
