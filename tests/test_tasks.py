@@ -149,6 +149,24 @@ def test_a_probe_writes_as_much_as_is_needed_and_leaves_nothing(
     assert os.listdir(outbox.ref.path) == os.listdir(archive.ref.path) == [MARKER]
 
 
+def test_what_a_probe_could_not_delete_goes_with_the_next_one(
+    outbox: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever hand makes it."""
+
+    def fails(root: Root, name: str) -> bool:
+        raise IoTrouble(path=name, cause="the share is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "delete", fails)
+        with pytest.raises(IoTrouble):
+            do("probe", roots=[asdict(outbox.ref)], needed=0)
+    assert len(os.listdir(outbox.ref.path)) == 2
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    do("probe", roots=[asdict(outbox.ref)], needed=0)
+    assert os.listdir(outbox.ref.path) == [MARKER]
+
+
 # Publication.
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from retouchd.errors import OutputWrong
+from retouchd.errors import IoTrouble, OutputWrong
 from retouchd.images import Photo, decode, encode
 from retouchd.images.metadata import Metadata
-from retouchd.verify import check_output, mean_difference
+from retouchd.verify import check_output, check_written, mean_difference
 
 
 def photo(seed: int = 0, channels: int = 3) -> np.ndarray:
@@ -48,6 +50,41 @@ def test_a_right_output_passes():
     for kind, lossless in (("png", True), ("tiff", True), ("jpeg", False), ("webp", False)):
         composed = repaired(original)
         look(encoded_as(composed, kind), composed, original, lossless=lossless)
+
+
+class Flaky(io.BytesIO):
+    """A file on a disk that errs at some readings."""
+
+    def __init__(self, data: bytes, error: OSError | None, *failing: int) -> None:
+        super().__init__(data)
+        self._error, self._failing, self._readings = error, failing, 0
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        self._readings += 1
+        if self._readings not in self._failing:
+            return super().read(count)
+        if self._error:
+            raise self._error
+        return b""
+
+
+def test_a_disk_that_errs_while_an_output_is_read_back_says_nothing_against_the_output():
+    """It is tried again, and no photo is set aside for it."""
+    pixels = photo()
+    for kind, lossless in (("png", True), ("jpeg", False), ("webp", True)):
+        data = encoded_as(pixels, kind).data
+        error = OSError(errno.EIO, "Input/output error")
+        with pytest.raises(IoTrouble):
+            check_written(Flaky(data, error, 2), pixels, lossless=lossless, name="p.png")
+
+
+def test_an_output_that_a_codec_could_not_read_is_judged_again_from_memory():
+    """Codecs that read by themselves take an error for damage."""
+    pixels = photo()
+    data = encoded_as(pixels, "png").data
+    check_written(Flaky(data, None, 2), pixels, lossless=True, name="p.png")
+    with pytest.raises(OutputWrong):
+        check_written(Flaky(data[:-200], None), pixels, lossless=True, name="p.png")
 
 
 def test_a_pixel_that_changed_outside_the_hole_is_caught():

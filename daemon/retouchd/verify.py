@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.blend import same_outside
-from retouchd.errors import OutputWrong, RetouchdError
+from retouchd.errors import OutputWrong, PermanentError
 from retouchd.images import SHARE, decode, decode_parts, decode_reduced, read_header
+from retouchd.images.source import Source
 
 _LOSSY_MEAN = 0.06
 """Largest mean difference that lossy coding may make, as a share of the full range."""
@@ -42,12 +43,23 @@ def check_output(
 def check_written(
     output: bytes | BinaryIO, composed: NDArray[Any], *, lossless: bool, name: str
 ) -> None:
-    """Decode an output, bytes or an open file, and compare it; raises OutputWrong.
+    """Decode an output, bytes or an open file, and compare it; raises OutputWrong, or a
+    TransientError where it can't be read.
 
     composed: [H, W, C] as it should be. Lossless: every pixel is that one. Lossy: same size and
     close on average; of a JPEG all data is read, and its blocks' means compared.
     """
-    file = io.BytesIO(output) if isinstance(output, bytes) else output
+    if isinstance(output, bytes):
+        _judge(io.BytesIO(output), composed, lossless, name)
+        return
+    try:
+        _judge(output, composed, lossless, name)
+    except OutputWrong:
+        # A codec that reads by itself takes an error of the disk for damage.
+        _judge(io.BytesIO(Source(output, name).whole()), composed, lossless, name)
+
+
+def _judge(file: BinaryIO, composed: NDArray[Any], lossless: bool, name: str) -> None:
     try:
         header = read_header(file, name)
         _check_size((header.height, header.width), composed, name)
@@ -57,7 +69,7 @@ def check_written(
             _check_pixels(file, composed, lossless, name)
     except OutputWrong:
         raise
-    except RetouchdError as error:
+    except PermanentError as error:
         raise OutputWrong(path=name, cause=f"it can't be decoded ({error.message})") from None
 
 

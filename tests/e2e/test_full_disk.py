@@ -51,7 +51,7 @@ def paused(spool):
 
 def check_untouched(spool):
     """The lane waits, says why, and holds nothing against its jobs."""
-    (lane,) = spool.status()["lanes"]
+    lane = spool.status()["lanes"][0]
     assert "no space left" in lane["paused"]
     assert "Free some space" in lane["remedy"]
     found = [(job["state"], job["attempts"], job["crashes"]) for job in spool.jobs()]

@@ -22,11 +22,6 @@ CALLS = (
     *("open", "read", "write", "pwrite", "fsync", "fsync_folder", "fdatasync"),
     *("rename", "link", "unlink", "mkdir", "stat", "list", "truncate"),
 )
-CHANGING = (
-    *("open", "write", "pwrite", "fsync", "fsync_folder", "fdatasync"),
-    *("rename", "link", "unlink", "mkdir", "truncate"),
-)
-"""Calls around which the disk's state changes."""
 KILL, TORN, PRETEND, SHORT, COUNT = -1, -2, -3, -4, -5
 """Kill the service before the call, or after half a write; say yes without doing it; do half of a
 read or write; only count."""

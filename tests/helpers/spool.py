@@ -23,6 +23,7 @@ class Spool(Commands):
         self.where = where or ("--root", str(root))
         self.inbox, self.outbox = root / "inbox", root / "outbox"
         self.archive, self.failed = root / "archive", root / "failed"
+        self.review = root / "review"
         self.inbox.mkdir(parents=True, exist_ok=True)
         self.dropped: dict[str, str] = {}
 
@@ -83,6 +84,10 @@ class Lanes(Commands):
     def lane(self, name: str, **options: Any) -> Spool:
         """Add a lane, or change the options of one; returns its folders."""
         self.lanes[name] = {"name": name, "root": str(self.root / name), **options}
+        self.write()
+        return Spool(self.root / name, self.where)
+
+    def write(self) -> None:
+        """Write the configuration as it is now."""
         tree = {**self.top, "lanes": list(self.lanes.values())}
         self.file.write_text(yaml.safe_dump(tree), encoding="utf-8")
-        return Spool(self.root / name, self.where)

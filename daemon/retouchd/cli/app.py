@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, NoReturn
 
@@ -22,7 +23,10 @@ from retouchd.cli import (
     sheet,
     status,
 )
-from retouchd.errors import RetouchdError
+from retouchd.errors import IoTrouble, RetouchdError
+
+_PASSING = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE}
+"""What a disk or a share says that may be well again at the next start."""
 
 app = typer.Typer(
     name="retouchd",
@@ -77,7 +81,14 @@ def main() -> None:
     except Exception as error:
         if any("log.level=debug" in word for word in sys.argv):
             raise
-        _complain(RetouchdError(cause=f"{error} ({type(error).__name__})"))
+        _complain(_understood(error))
+
+
+def _understood(error: Exception) -> RetouchdError:
+    """What nobody expected, as a sentence; where the disk is to blame, systemd tries again."""
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return IoTrouble(path=error.filename or "a file", cause=error.strerror)
+    return RetouchdError(cause=f"{error} ({type(error).__name__})")
 
 
 def _complain(error: RetouchdError) -> NoReturn:

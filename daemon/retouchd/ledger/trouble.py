@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import stat
 from pathlib import Path
 
 from retouchd.errors import LedgerStuck, LedgerUnusable
 
-_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
 _PASSING_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
+_MUTE_CODES = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+"""Behind these SQLite hides what the system said."""
 _PRIMARY = 0xFF
 """Extended result codes of SQLite have the plain one in their lowest byte."""
+_FILES = ("", "-wal", "-shm", "-journal")
 
 
 def unusable(path: Path, error: OSError | sqlite3.Error | str, fix: str) -> LedgerUnusable:
     """The error to raise: LedgerStuck where trying again later may help. fix: if it won't."""
     cause = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    if _passes(error):
+    if _passes(path, error):
         return LedgerStuck(path=path, cause=cause)
     return LedgerUnusable(path=path, cause=cause, fix=fix)
 
 
-def _passes(error: OSError | sqlite3.Error | str) -> bool:
+def _passes(path: Path, error: OSError | sqlite3.Error | str) -> bool:
     if isinstance(error, OSError):
         return error.errno in _PASSING
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & _PRIMARY in _PASSING_CODES
+    if code is None:
+        return False
+    if code & _PRIMARY in _MUTE_CODES:
+        return not _forbidden(path)
+    return code & _PRIMARY in _PASSING_CODES
+
+
+def _forbidden(path: Path) -> bool:
+    """Whether a person has to mend something: a right that lacks, or another thing in its place.
+    If not, it was the disk."""
+    try:
+        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            return False
+        found = [Path(f"{path}{ending}") for ending in _FILES]
+        return not os.access(path.parent, os.W_OK | os.X_OK) or any(
+            not stat.S_ISREG(os.stat(file).st_mode) or not os.access(file, os.R_OK | os.W_OK)
+            for file in found
+            if os.path.lexists(file)
+        )
+    except OSError as error:
+        return error.errno not in _PASSING

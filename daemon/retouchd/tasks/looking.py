@@ -91,8 +91,9 @@ def probe(values: Values, _: Sequence[SharedArray]) -> Answer:
         with open_root(root_of(wire)) as root:
             # Random, because a file system that compresses has room for any number of zeros.
             block = os.urandom(min(needed, _PROBE_BLOCK))
-            # One name per hand: several may ask at once.
-            name = temporary(f"{PROBE}-{os.getpid()}")
+            # One name per lane: several may ask at once, and what one time could not be deleted
+            # goes with the next.
+            name = temporary(f"{PROBE}-{root.ref.lane}")
             files.write_temporary(root, name, (block * -(-needed // len(block)))[:needed])
             files.delete(root, name)
         needed = _PROBE_LEAST

@@ -1,0 +1,49 @@
+"""Whether systemd shall try again depends on who has to mend what keeps the ledger from opening."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from retouchd.errors import LedgerStuck
+from retouchd.ledger.trouble import unusable
+
+
+def verdict(path: Path, error: OSError | sqlite3.Error) -> bool:
+    """Whether trying again later may help."""
+    return isinstance(unusable(path, error, "mend it"), LedgerStuck)
+
+
+def sqlite_error(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE])
+def test_a_disk_that_errs_may_be_well_again(tmp_path: Path, number: int) -> None:
+    assert verdict(tmp_path / "ledger.sqlite3", OSError(number, "trouble"))
+
+
+def test_a_right_that_lacks_does_not_come_by_itself(tmp_path: Path) -> None:
+    assert not verdict(tmp_path / "ledger.sqlite3", OSError(errno.EACCES, "no"))
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY])
+class TestWhereSqliteHidesWhatTheSystemSaid:
+    """A single EIO at the start must not keep the service down until a person comes."""
+
+    def test_it_was_the_disk_if_nothing_else_is_wrong(self, tmp_path: Path, code: int) -> None:
+        (tmp_path / "ledger.sqlite3").touch()
+        assert verdict(tmp_path / "ledger.sqlite3", sqlite_error(code))
+
+    @pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal"])
+    def test_another_thing_in_its_place_stays(self, tmp_path: Path, code: int, ending: str) -> None:
+        (tmp_path / f"ledger.sqlite3{ending}").mkdir()
+        assert not verdict(tmp_path / "ledger.sqlite3", sqlite_error(code))
+
+    def test_a_folder_that_is_not_there_stays(self, tmp_path: Path, code: int) -> None:
+        assert not verdict(tmp_path / "none" / "ledger.sqlite3", sqlite_error(code))
