@@ -39,13 +39,13 @@ def cpu() -> Recipe:
     and five of them cost what one of 256² does."""
     return Recipe(
         stages=(
-            Stage(0.3, 128, 24),
-            Stage(0.4, 192, 16),
-            Stage(0.2, 256, 12),
-            Stage(0.07, 384, 8),
-            Stage(0.03, 512, 4),
+            Stage(0.25, 128, 24),
+            Stage(0.3, 192, 16),
+            Stage(0.28, 256, 12),
+            Stage(0.12, 384, 8),
+            Stage(0.05, 512, 4),
         ),
-        steps=10000,
+        steps=8000,
         rate=1.5e-3,
         warmup=200,
         hold=0.5,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 from retouchd.nets.cvunet import CvUNet, Mattes
 from retouchd.nets.mobilenet import Bottleneck, ConvNorm
+
+_SUBJECT = 0.2  # the share of a picture that subjects take, about
 
 
 class Ready(NamedTuple):
@@ -111,8 +114,11 @@ class Trainer(Trainable):
 
 
 def initialise(model: CvUNet) -> None:
-    """He et al. 2015 for convolutions; bottlenecks begin as identities (Goyal et al. 2017), and
-    the heads begin unsure."""
+    """He et al. 2015 for convolutions; bottlenecks begin as identities (Goyal et al. 2017).
+
+    The heads begin with what is likely (Lin et al. 2017). Without, the first steps teach every
+    feature before them to say "backdrop", and alpha ends at a half where the ReLU has none left.
+    """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -121,8 +127,24 @@ def initialise(model: CvUNet) -> None:
     for block in model.encoder.modules():
         if isinstance(block, Bottleneck) and block.skips:
             nn.init.zeros_(block.project.norm.get_parameter("weight"))
+    _centred(model.context.far)
     for head in (model.head, model.coarse):
-        nn.init.normal_(head.weight, std=0.01)
+        nn.init.normal_(head.weight, std=0.05)
+        nn.init.constant_(head.get_parameter("bias"), math.log(_SUBJECT / (1 - _SUBJECT)))
+
+
+def _centred(layers: nn.Module) -> None:
+    """Dilated convolutions begin with their middle only.
+
+    On small pictures the other taps lie beyond the edge and learn nothing; on large ones later,
+    what they were born with would be noise.
+    """
+    for module in layers.modules():
+        if isinstance(module, nn.Conv2d):
+            middle = module.weight.detach()[..., 1, 1].clone()
+            nn.init.zeros_(module.weight)
+            with torch.no_grad():
+                module.weight[..., 1, 1] = middle
 
 
 class ExactConv(nn.Conv2d):
