@@ -14,9 +14,10 @@ python -m benchmarks inpainting-quality [--model NAME|FILE ...] [--photos 12] [-
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks import sheets
 from benchmarks.holes import KINDS, RADII, SHARES, hole_of, holes_of_radius, inscribed_radius
 from benchmarks.metrics import Figures, compare
-from benchmarks.painting import NAVIER_STOKES, Method, methods, repaired
+from benchmarks.painting import Method, methods, repaired
 from benchmarks.ranking import HEADS, cells, tally, worth_from
 from benchmarks.seams import DATA, SAMPLES, sample
 from retouchd.config import Mask
@@ -37,11 +38,13 @@ SIDE = 512  # pixels of the squares that holes are made in
 LONGEST = 1280  # pixels of a sample photo
 SEED = 20261121
 PARTS = ("holes", "samples", "radius")
+BASE = "classical"  # what thin holes would be routed to: Navier–Stokes in float32
 ROWS = 6  # of a sheet
 TILE = 256  # pixels
 MARGIN = 48  # pixels shown around a hole
 
 Photo = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ class Bench:
     pictures: Path | None
 
     def measure(self, name: str, cases: Sequence[Case], feather: int = Mask().feather) -> Found:
-        """Every method on every case, and a sheet of the first ones."""
+        """Every method on every case, and a sheet of some of them."""
         found: Found = {method.name: [] for method in self.methods}
         rows = []
         for case in cases:
@@ -76,7 +79,7 @@ class Bench:
             rows.append([picture[place] for picture in shown])
         if self.pictures:
             heads = ["hole", *found, "truth"]
-            sheets.write(self.pictures / f"{name}.png", heads, rows[:ROWS], TILE)
+            sheets.write(self.pictures / f"{name}.png", heads, spread(rows, ROWS), TILE)
         return found
 
 
@@ -87,12 +90,14 @@ def main(arguments: Sequence[str] = ()) -> None:
         return
     cv2.setNumThreads(1)
     photos = held_out(DATA / "train-photos", wish.photos)
-    print(f"{len(photos)} held-out photos; medians (means); edges, texture: 0 is the truth's")
+    found = f"{len(photos)} held-out photos" if photos else "skipped: no held-out photos"
+    print(f"{found}; medians (means); edges, texture: 0 is the truth's")
     try:
         with methods(wish.model, wish.models) as painting:
             bench = Bench(painting, wish.pictures)
             for part in wish.parts:
-                WORK[part](bench, photos)
+                if photos or part == "samples":
+                    WORK[part](bench, photos)
     except ModelUnusable as error:
         print(f"skipped: {error}")
 
@@ -110,8 +115,13 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def held_out(folder: Path, count: int) -> list[Photo]:
     """At most so many squares of photos that the training never saw, spread over its sources."""
     paths = sorted(p for p in folder.glob("*.jpg") if p.name.split("-")[0] in HELD_OUT)
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [_square(paths[number]) for number in chosen]
+    return [_square(path) for path in spread(paths, count)]
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    chosen = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[number] for number in chosen]
 
 
 def _square(path: Path) -> Photo:
@@ -144,7 +154,7 @@ def _holes(bench: Bench, photos: Sequence[Photo]) -> None:
 def _cases(photos: Sequence[Photo], kind: str, share: float) -> Iterator[Case]:
     for number, photo in enumerate(photos):
         rng = np.random.default_rng([SEED, list(KINDS).index(kind), round(100 * share), number])
-        hole = hole_of(kind, share, len(photo), rng, Mask().dilate)
+        hole = hole_of(KINDS[kind], share, len(photo), rng)
         yield Case(photo, photo, hole)
 
 
@@ -183,22 +193,26 @@ def _case(truth: Photo, given: Photo, hole: Photo) -> Case:
 
 
 def _radii(bench: Bench, photos: Sequence[Photo]) -> None:
-    """From what radius on a network beats Navier–Stokes. Nothing is feathered here: the truth
+    """From what radius on a network beats ``classical``. Nothing is feathered here: the truth
     that lies in these holes would shine through."""
     for long, shape in ((True, "strokes"), (False, "discs")):
         by_radius: dict[int, Found] = {}
         for radius in RADII:
             cases = list(_round_cases(photos, radius, long))
             by_radius[radius] = bench.measure(f"{shape}-{radius}", cases, feather=0)
-        print(f"\n{shape}\n\n| radius | method | {' | '.join(HEADS)} | better than it in |")
-        print(f"|---:|---|{'---:|' * len(HEADS)}---|")
-        for radius, found in by_radius.items():
-            for method, figures in found.items():
-                better = tally(figures, found[NAVIER_STOKES]) if method != NAVIER_STOKES else "–"
-                print(f"| {radius} | {method} | {' | '.join(cells(figures))} | {better} |")
-        for method in bench.methods[2:]:
-            pairs = {r: (f[method.name], f[NAVIER_STOKES]) for r, f in by_radius.items()}
-            print(f"\n{shape}, {method.name} better than {NAVIER_STOKES}: {worth_from(pairs)}")
+        _by_radius(shape, by_radius)
+        for method in [one.name for one in bench.methods if one.name != BASE]:
+            pairs = {r: (found[method], found[BASE]) for r, found in by_radius.items()}
+            print(f"\n{shape}, {method} better than {BASE}: {worth_from(pairs)}")
+
+
+def _by_radius(shape: str, by_radius: Mapping[int, Found]) -> None:
+    print(f"\n{shape}\n\n| radius | method | {' | '.join(HEADS)} | better than {BASE} |")
+    print(f"|---:|---|{'---:|' * len(HEADS)}---|")
+    for radius, found in by_radius.items():
+        for method, figures in found.items():
+            better = tally(figures, found[BASE]) if method != BASE else "–"
+            print(f"| {radius} | {method} | {' | '.join(cells(figures))} | {better} |", flush=True)
 
 
 def _round_cases(photos: Sequence[Photo], radius: int, long: bool) -> Iterator[Case]:

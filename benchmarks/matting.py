@@ -1,11 +1,9 @@
 """Matting without a network against reference alphas, each step against what it replaces.
 
-Errors are those of Rhemann et al., "A Perceptually Motivated Online Benchmark for Image Matting"
-(CVPR 2009), over the whole photo: SAD and connectivity in thousands of pixels, MSE in thousandths
-of the band around the reference's edge, gradient in thousands. Rough masks are the reference made
-binary, smoothed and pushed about, as a hurried person would draw it. Most
-references were themselves made by GrabCut and closed-form matting, which flatters both (lemur's was
-not); foreground colours are measured on composites, whose colours are known exactly.
+Errors are those of ``alpha_errors``. Rough masks are the reference made binary, smoothed and pushed
+about, as a hurried person would draw it. Most references were themselves made by GrabCut and
+closed-form matting, which flatters both (lemur's was not); foreground colours are measured on
+composites, whose colours are known exactly.
 
 python -m benchmarks.matting SAMPLES [SHEETS]
 
@@ -15,7 +13,6 @@ black, white and magenta are written to the folder SHEETS.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +22,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.alpha_errors import errors
+from benchmarks.seams import DATA
 from retouchd.backdrop import find
 from retouchd.closed_form import Effort, solve
 from retouchd.enlarging import enlarge
@@ -57,11 +56,11 @@ class Table:
 
 
 def main(samples=None, sheets=None) -> None:
-    folder = Path(samples or os.environ.get("RETOUCHD_SAMPLES", "../shared/data"))
+    folder = Path(samples) if samples else DATA
     if not (folder / "samples" / "matting").is_dir():
         print(f"there is no sample data in {folder}")
         return
-    photos = list(_photos(folder))
+    photos = list(references(folder))
     print(", ".join(name for name, _, _ in photos))
     _rough_masks(photos, Path(sheets) if sheets else None)
     _backdrops(photos)
@@ -70,7 +69,8 @@ def main(samples=None, sheets=None) -> None:
     _speed(photos)
 
 
-def _photos(folder) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def references(folder) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, photo [H, W, 3] RGB and reference alpha [H, W] float32 of each sample."""
     for path in sorted((folder / "samples" / "matting").iterdir()):
         alpha = cv2.imread(str(folder / "samples" / "matting_alpha" / f"{path.stem}.png"), 0)
         yield path.stem, _rgb(path), alpha.astype(np.float32) / 255
@@ -102,7 +102,7 @@ def _rough_masks(photos, sheets) -> None:
             assert (closed.method, guided.method) == ("closed-form", "guided")
             table.add("rough mask", *errors(mask / 255.0, alpha))
             table.add("feathered", *errors(cv2.GaussianBlur(mask / 255.0, (0, 0), 3), alpha))
-            table.add("GrabCut in the band", *errors(_grabcut(photo, trimap), alpha))
+            table.add("GrabCut in the band", *errors(grabcut_in_band(photo, trimap), alpha))
             table.add("guided filter in the band", *errors(guided.alpha, alpha))
             table.add("closed form", *errors(closed.alpha, alpha))
             again = solve(photo, *recut(photo, mask))
@@ -113,7 +113,8 @@ def _rough_masks(photos, sheets) -> None:
     table.show("rough mask to alpha", ERRORS)
 
 
-def _grabcut(photo, trimap) -> np.ndarray:
+def grabcut_in_band(photo, trimap) -> np.ndarray:
+    """GrabCut's hard alpha [H, W]: only what a trimap leaves unknown is in question."""
     cv2.setRNGSeed(0)
     labels = np.full(trimap.shape, cv2.GC_PR_FGD, np.uint8)
     labels[trimap == 1], labels[trimap == 0] = cv2.GC_FGD, cv2.GC_BGD
@@ -203,47 +204,6 @@ def _speed(photos) -> None:
     print(f"\n{name} at {megapixels:.0f} MP, CPU time in units of its decoding ({unit:.2f} s)")
     for label, found in times.items():
         print(f"  {label:12} {np.median(found) / unit:5.1f}")
-
-
-def errors(alpha, truth) -> tuple[float, float, float, float]:
-    """SAD, MSE, gradient and connectivity error; see the top."""
-    alpha = alpha.astype(np.float64)
-    apart = alpha - truth
-    near = np.ones((15, 15), np.uint8)
-    band = (cv2.dilate(truth, near) > 0.02) & (cv2.erode(truth, near) < 0.98)
-    return (
-        np.abs(apart).sum() / 1e3,
-        1e3 * float((apart[band] ** 2).mean()),
-        float(((_steepness(alpha) - _steepness(truth)) ** 2).sum()) / 1e3,
-        float(np.abs(_connected(alpha, truth)).sum()) / 1e3,
-    )
-
-
-def _steepness(alpha, sigma=1.4) -> np.ndarray:
-    """The gradient's magnitude by first derivatives of a Gaussian, normalised."""
-    reach = int(3 * sigma) + 1
-    x = np.arange(-reach, reach + 1)
-    bell = np.exp(-(x**2) / (2 * sigma**2))
-    slope = x * bell
-    norm = np.sqrt((np.outer(slope, bell) ** 2).sum())
-    alpha = alpha.astype(np.float64)
-    across = cv2.sepFilter2D(alpha, cv2.CV_64F, slope, bell) / norm
-    down = cv2.sepFilter2D(alpha, cv2.CV_64F, bell, slope) / norm
-    return np.hypot(across, down)
-
-
-def _connected(alpha, truth, step=0.1, least=0.15) -> np.ndarray:
-    """The difference in how far pixels are from being connected to what both call opaque."""
-    level = np.full(alpha.shape, -1.0)
-    for threshold in np.arange(step, 1 + step / 2, step):
-        both = ((alpha >= threshold) & (truth >= threshold)).astype(np.uint8)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(both, connectivity=4)
-        largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])) if len(stats) > 1 else -1
-        level[(labels != largest) & (level < 0)] = threshold - step
-    level[level < 0] = 1
-    gaps = (np.maximum(value - level, 0) for value in (alpha, truth))
-    first, second = (1 - gap * (gap >= least) for gap in gaps)
-    return first - second
 
 
 def _sheet(path, photo, alpha) -> None:

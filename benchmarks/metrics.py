@@ -36,6 +36,7 @@ _OCTAVES = 3
 _DIRECTIONS = 4
 _NEAR = 4.0  # pixels: the neighbourhood of the texture's statistics, at each octave
 _UNSEEN = 1.0  # levels: weaker subbands are no texture
+_SEEN = 40  # pixels beside the hole
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -56,6 +57,8 @@ def compare(result: Photo, truth: Photo, hole: Hole) -> Figures:
         raise ValueError(f"{result.shape}, {truth.shape} and {hole.shape} are not one photo")
     if not hole.any():
         raise ValueError("there is nothing to compare in an empty hole")
+    near = _near(hole)
+    result, truth, hole = result[near], truth[near], hole[near]
     ours, theirs = luma(result), luma(truth)
     return Figures(
         psnr(result, truth, hole),
@@ -63,6 +66,13 @@ def compare(result: Photo, truth: Photo, hole: Hole) -> Figures:
         edge_distance(ours, theirs, hole),
         texture_distance(ours, theirs, hole),
     )
+
+
+def _near(hole: Hole) -> tuple[slice, slice]:
+    """All that the figures look at; octaves halve the crop where they would halve the photo."""
+    left, top, width, height = cv2.boundingRect(hole.astype(np.uint8))
+    y, x = (max(0, start - _SEEN) // 8 * 8 for start in (top, left))
+    return slice(y, top + height + _SEEN), slice(x, left + width + _SEEN)
 
 
 def luma(photo: Photo) -> Plane:
@@ -146,33 +156,36 @@ def texture_distance(ours: Plane, theirs: Plane, hole: Hole) -> float:
         strength = _strengths(bands[0]), _strengths(bands[1])
         pairs = list(zip(*(combinations(each, 2) for each in strength), strict=True))
         if finer is not None:
-            pairs += zip(*(_with_finer(a, b) for a, b in zip(finer, strength, strict=True)))
+            below = (_with_finer(a, b) for a, b in zip(finer, strength, strict=True))
+            pairs += zip(*below, strict=True)
         found += [near.total(_together(near, a, b)) for a, b in pairs]
         finer = strength
     return 1 - float(np.mean(found))
 
 
 class _Near:
-    """Weighted means over neighbourhoods that only see the hole.
+    """Weighted means over neighbourhoods that only see the hole, at every second pixel.
 
     inside: [h, w], the share of the hole in each pixel.
     """
 
     def __init__(self, inside: Plane) -> None:
         self._inside = inside
-        self._norm = np.maximum(_blurred(inside), 1e-6)
+        self._weight = _halved(inside)
+        self._norm = np.maximum(_blurred(self._weight), 1e-6)
 
     def mean(self, values: Plane) -> Plane:
-        """[h, w], of the neighbourhood of each pixel."""
-        return np.asarray(_blurred(values * self._inside) / self._norm, np.float32)
+        """[h / 2, w / 2], of the neighbourhoods of values [h, w]."""
+        return np.asarray(_blurred(_halved(values * self._inside)) / self._norm, np.float32)
 
-    def total(self, values: Plane) -> float:
-        """Of the whole hole."""
-        return float(np.average(values, weights=self._inside))
+    def total(self, means: Plane) -> float:
+        """Of the whole hole, from what ``mean`` gave."""
+        return float(np.average(means, weights=self._weight))
 
 
 def _blurred(values: Plane) -> Plane:
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), _NEAR, borderType=cv2.BORDER_CONSTANT))
+    spread = cv2.GaussianBlur(values, (0, 0), _NEAR / 2, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(spread, np.float32)
 
 
 def _subbands(plane: Plane) -> list[Subband]:

@@ -7,7 +7,8 @@ with a lane's defaults; only what paints a crop differs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -57,25 +58,33 @@ def methods(models: Sequence[str], folder: Path) -> Iterator[list[Method]]:
         yield [
             Method("Telea", Function(_opencv(cv2.INPAINT_TELEA)), "", DEFAULTS.largest),
             Method(NAVIER_STOKES, Function(_opencv(cv2.INPAINT_NS)), "", DEFAULTS.largest),
-            *(Method(Path(n).stem, engine, n, spec.largest) for n, spec in specs.items()),
+            *(Method(name, engine, n, specs[n].largest) for n, name in labels(specs).items()),
         ]
+
+
+def labels(models: Iterable[str]) -> dict[str, str]:
+    """Model → what tables call it: its name or its file's, or the path where two are called so."""
+    stems = {model: Path(model).stem for model in models}
+    often = Counter(stems.values())
+    return {model: stem if often[stem] == 1 else model for model, stem in stems.items()}
 
 
 def repaired(photo: Photo, hole: Hole, method: Method, feather: int = Mask().feather) -> Photo:
     """The photo [H, W, 3] with its hole [H, W] 0/255, which is grown already, filled.
 
-    feather: 0 where nothing of what is in the hole may stay; see ``blend.paste``.
+    feather: 0 where nothing of what is in the hole may stay; see ``blend.paste``. In float32: which
+    precision pays depends on the machine, and what it costs is far less than what is measured.
     """
     settings = DEFAULTS.within(method.largest)
     result = photo.copy()
-    with Asking(method.engine, method.model, {"precision": "auto"}, 0) as asking:
+    with Asking(method.engine, method.model, {"precision": "fp32"}, 0) as asking:
         for region in plan(hole, "auto", settings):
             if region.at_once:
-                answer = asking.answer(asking.ask(cut(photo, hole, region)))
+                place, answer = region, asking.answer(asking.ask(cut(photo, hole, region)))
             else:
                 solved = solve(photo, hole, region, asking, settings)
-                region, answer = solved.region, to_unit(solved.image)
-            paste(result, hole, region, answer, feather_px=feather, colour=True)
+                place, answer = solved.region, to_unit(solved.image)
+            paste(result, hole, place, answer, feather_px=feather, colour=True)
     return result
 
 
