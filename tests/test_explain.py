@@ -8,7 +8,7 @@ import pytest
 
 from retouchd.config import for_root
 from retouchd.explain import Facts, explain
-from retouchd.job import Drop, FileStat, Job, Place, Role, State
+from retouchd.job import Companion, Drop, FileStat, Job, Place, Role, State
 
 LANE = for_root("/srv/retouch").lanes[0]
 DROP = Drop(1, 7, Role.IMAGE, "cat.jpg", Place.INBOX, "cat.jpg", FileStat(1, 2, 3))
@@ -85,3 +85,37 @@ def test_a_paused_lane_is_mentioned_for_open_jobs_only():
     assert "paused" in says(replace(FILE, jobs=(JOB,), paused="disk full"))
     done = replace(JOB, state=State.DONE, output="d/cat.jpg")
     assert "paused" not in says(replace(FILE, jobs=(done,), paused="disk full"))
+
+
+REVIEWED = replace(
+    JOB,
+    state=State.DONE,
+    output="d/cat.png",
+    output_role="review",
+    companions=(
+        Companion("alpha", "d/cat_alpha.png", "x", 1),
+        Companion("reason", "d/cat.review.txt", "x", 1),
+    ),
+    notes=("confidence: 0.20", "in review: its edge is not clear"),
+)
+
+
+def test_what_lies_in_review_is_told_with_all_that_lies_beside_it():
+    facts = replace(FILE, lane=for_root("/srv/retouch").lanes[1], jobs=(REVIEWED,))
+    text = says(facts)
+    assert "The output is /srv/retouch/review/d/cat.png." in text
+    assert "It lies in review, because somebody should look at it" in text
+    assert "Beside it: /srv/retouch/review/d/cat_alpha.png" in text
+    assert "Beside it: /srv/retouch/review/d/cat.review.txt" in text
+    assert "Note: in review: its edge is not clear." in text
+
+
+def test_an_output_of_a_lane_that_has_no_review_any_more_is_still_told():
+    assert "The output is" in says(replace(FILE, jobs=(REVIEWED,)))
+
+
+def test_files_that_move_before_their_job_has_begun_lack_nothing():
+    mask = replace(DROP, id=2, role=Role.MASK, path="cat_mask.png", where="cat_mask.png")
+    held = replace(JOB, drops=(DROP, mask))
+    assert "waits for its" not in says(replace(FILE, jobs=(held,)))
+    assert "until they are still" in says(replace(FILE, jobs=(held,)))

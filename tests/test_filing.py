@@ -130,3 +130,131 @@ def test_filing_twice_is_filing_once(house: House) -> None:
     assert house.filing.file(house.the(1), house.lane) is State.DONE
     assert house.archived() == ["photo.png"]
     assert house.kept() == {(1, f"{DAY}/photo.png")}
+
+
+# What an earlier try left for review.
+
+
+@dataclass
+class Reviewed:
+    """A matte lane with one job that was done again; what lies in review for it, and why."""
+
+    folder: Path
+    ledger: Ledger
+    filing: Filing
+    lane: LaneState
+    job: int
+
+    def left(self, name: str, content: bytes = b"old") -> Path:
+        """A file of an earlier try."""
+        path = self.folder / "review" / DAY / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        found = path.stat()
+        stat = FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
+        where = f"{DAY}/{name}"
+        self.ledger.keep(
+            job=self.job, lane="a", role="review", path=where, stat=stat, completed_at=1.0
+        )
+        return path
+
+    def kept(self) -> list[str]:
+        return [file.path for file in self.ledger.kept_of(self.job, "review")]
+
+    def file(self) -> State:
+        job = self.ledger.job(self.job)
+        assert job is not None
+        return self.filing.file(job, self.lane)
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path, hands: Hands) -> Iterator[Reviewed]:
+    ledger = Ledger(tmp_path / "ledger.sqlite3")
+    lane = LaneState(parse(f"lanes: [{{name: a, task: matte, root: {tmp_path}}}]", "x").lanes[0])
+    lane.set_roots({r: establish("a", r, str(path)) for r, path in lane.config.folders.items()})
+    drops = [NewDrop(Role.IMAGE, "photo.png", None)]
+    number = ledger.add(
+        lane="a", task="matte", source="photo", state=State.READY, drops=drops, now=1.0
+    )
+    for state in (State.RUNNING, State.PUBLISHED):
+        ledger.change(number, state, now=1.0)
+    yield Reviewed(tmp_path, ledger, Filing(ledger, hands, Clock(), 8.0), lane, number)
+    ledger.close()
+
+
+def test_what_was_in_review_goes_when_it_was_done_again(reviewed: Reviewed) -> None:
+    paths = [reviewed.left(name) for name in ("photo.png", "photo.review.txt")]
+    assert reviewed.file() is State.DONE
+    assert not any(path.exists() for path in paths)
+    assert reviewed.kept() == []
+
+
+def test_what_a_person_replaced_in_review_stays_and_is_theirs(reviewed: Reviewed) -> None:
+    mine, text = reviewed.left("photo.png"), reviewed.left("photo.review.txt")
+    mine.write_bytes(b"retouched by hand")
+    assert reviewed.file() is State.DONE
+    assert mine.read_bytes() == b"retouched by hand"
+    assert not text.exists()
+    assert reviewed.kept() == [], "nor does retention ever delete it"
+
+
+def test_what_a_person_took_out_of_review_is_no_trouble(reviewed: Reviewed) -> None:
+    reviewed.left("photo.png").unlink()
+    reviewed.left("photo.review.txt").unlink()
+    assert reviewed.file() is State.DONE
+    assert reviewed.kept() == []
+
+
+def test_what_has_gone_into_review_again_stays_there(reviewed: Reviewed) -> None:
+    old, text = reviewed.left("photo.png"), reviewed.left("photo.review.txt")
+    now, why = reviewed.left("photo (1).png"), reviewed.left("photo (1).review.txt")
+    reviewed.ledger.note(
+        reviewed.job,
+        now=2.0,
+        output=f"{DAY}/photo (1).png",
+        output_role="review",
+        companions=[
+            {"token": "reason", "path": f"{DAY}/photo (1).review.txt", "sha256": "", "size": 3}
+        ],
+    )
+    assert reviewed.file() is State.DONE
+    assert not old.exists()
+    assert not text.exists()
+    assert now.exists()
+    assert why.exists()
+    assert len(reviewed.kept()) == 2
+
+
+def test_other_jobs_files_in_review_are_left_alone(reviewed: Reviewed) -> None:
+    reviewed.left("photo.png")
+    reviewed.job, mine = reviewed.job + 1, reviewed.job
+    other = reviewed.left("other.png")
+    reviewed.job = mine
+    assert reviewed.file() is State.DONE
+    assert other.exists()
+
+
+def test_filing_what_was_reviewed_can_be_repeated(reviewed: Reviewed) -> None:
+    """As after a crash between the deletion and its commit."""
+    reviewed.left("photo.png").unlink()
+    for _ in range(2):
+        assert reviewed.file() is State.DONE
+        with reviewed.ledger.transaction() as db:
+            db.execute("UPDATE jobs SET state = 'published'")
+
+
+def test_what_fails_again_where_it_lies_is_retentions_again(house: House) -> None:
+    """`retry` took it back from retention, so that it would not go while it is worked on."""
+    job = house.publish(b"pixels")
+    with house.ledger.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'quarantined'")
+    (drop,) = job.drops
+    house.ledger.intend_move(drop.id, Place.FAILED, f"{DAY}/photo.png")
+    assert house.filing.file(house.the(1), house.lane) is State.QUARANTINED
+    photo, text = f"{DAY}/photo.png", f"{DAY}/photo.png.error.txt"
+    assert house.kept() == {(1, photo), (1, text)}
+    house.ledger.release_kept("a", "failed", photo)
+    house.ledger.note(1, now=2.0, error_file=None)
+    (house.folder / "failed" / text).unlink()
+    assert house.filing.file(house.the(1), house.lane) is State.QUARANTINED
+    assert house.kept() == {(1, photo), (1, text)}

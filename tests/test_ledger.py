@@ -413,6 +413,14 @@ def test_roots_and_the_clock_are_remembered(ledger: Ledger) -> None:
     assert ledger.newest_clock() == ledger.clock_of("a") == 50.0
 
 
+def test_a_folder_is_known_whichever_lane_has_set_it_up(ledger: Ledger) -> None:
+    assert ledger.root_at("/srv/outbox") is None
+    row = RootRow("a", "outbox", "/srv/outbox", "m")
+    ledger.set_root(row)
+    assert ledger.root_at("/srv/outbox") == row
+    assert ledger.root_at("/srv/outbox/") is None
+
+
 def test_every_lane_has_its_own_clock_and_the_others_until_then(ledger: Ledger) -> None:
     ledger.set_clock("a", 50.0)
     assert ledger.clock_of("b") == 50.0
@@ -600,6 +608,40 @@ def test_a_migration_cut_in_the_middle_leaves_the_old_version(path: Path) -> Non
     assert db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
     db.close()
     Ledger(path).close()
+
+
+def test_the_clock_that_all_lanes_had_becomes_that_of_each(path: Path) -> None:
+    """Or the brake of a lane that is paused during the update would be off."""
+
+    class Earlier(Ledger):
+        def _migrate(self, version: int) -> None:
+            found = self._statements.migrations
+            object.__setattr__(self._statements, "migrations", found[:3])
+            super()._migrate(version)
+
+    old = Earlier(path)
+    old._db.execute(
+        "INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)"
+        " VALUES ('a', 'matte', 'done', 'photo', 'p', 1, 1)"
+    )
+    old._db.execute(
+        "INSERT INTO kept (job, lane, role, path, size, mtime_ns, completed_at)"
+        " VALUES (1, 'a', 'outputs', x'70', 1, 1, 1)"
+    )
+    old._db.execute("UPDATE clock SET newest = 70")
+    old.close()
+    ledger = Ledger(path)
+    assert (ledger.clock_of("a"), ledger.newest_clock()) == (70.0, 70.0)
+    ledger.close()
+
+
+def test_a_photo_is_found_by_name_without_reading_all_of_them(ledger: Ledger) -> None:
+    """While a mask waits for its photo that is asked again and again."""
+    names = {"lane": "a", "name": "p", "first": "p.", "last": "p/"}
+    query = "EXPLAIN QUERY PLAN " + ledger._statements.named["photos_named"]
+    steps = [row["detail"] for row in ledger._db.execute(query, names)]
+    assert any("USING INDEX photos_by_name (folded>? AND folded<?)" in step for step in steps)
+    assert not any(step.startswith("SCAN") for step in steps)
 
 
 def test_a_newer_ledger_is_refused(ledger: Ledger, path: Path) -> None:

@@ -416,3 +416,45 @@ def test_the_same_inbox_gives_the_same_answer_in_any_process():
         for seed in range(20)
     }
     assert len(answers) == 1
+
+
+# A lane whose photos are work without a mask.
+
+
+def alone(*names, rules=PLAIN, unsettled=()):
+    candidates = [Candidate(n, True) for n in names] + [Candidate(n, False) for n in unsettled]
+    return list(decide(candidates, rules, alone=True))
+
+
+def test_a_photo_alone_is_work_where_it_needs_no_mask():
+    assert alone("photo.jpg") == [Pair("photo.jpg", None, None, "photo")]
+    assert alone(unsettled=["photo.jpg"]) == [Pending(("photo.jpg",))]
+
+
+def test_a_photo_with_a_mask_is_one_piece_of_work_there_as_well():
+    assert alone("photo.jpg", "photo_mask.png") == [own("photo.jpg", "photo_mask.png")]
+    # Its mask still moves: the photo must not start alone.
+    assert alone("photo.jpg", unsettled=["photo_mask.png"]) == [
+        Pending(("photo.jpg", "photo_mask.png"))
+    ]
+
+
+def test_a_folders_mask_is_a_rough_mask_for_each_of_its_photos_there():
+    assert alone("_mask.png", "a.jpg", "sub/b.jpg") == [
+        by_folder("a.jpg", "_mask.png"),
+        Pair("sub/b.jpg", None, None, "photo"),
+    ]
+
+
+def test_a_mask_alone_still_waits_and_two_masks_are_still_a_conflict():
+    assert alone("photo_mask.png") == [WaitingMask("photo_mask.png")]
+    [verdict] = alone("photo.jpg", "photo_mask.png", "photo.mask.png")
+    assert_conflict(verdict, "photo.jpg", "photo_mask.png", "photo.mask.png")
+
+
+@given(st.lists(st.sampled_from(["a.jpg", "a_mask.png", "b.png", "_mask.png", "x.txt"])))
+def test_needing_no_mask_only_turns_photos_that_wait_into_work(names):
+    usual, lonely = judge(*names), alone(*names)
+    assert [
+        Pair(v.image, None, None, "photo") if isinstance(v, Waiting) else v for v in usual
+    ] == lonely

@@ -84,6 +84,7 @@ class Attempt:
             decoded=job.decoded,
             within=10 * self._within,
             inbox=str(lane.config.inbox),
+            name=image.path,
         )
 
     def _refreshed(self, job: Job, lane: LaneState) -> Job:

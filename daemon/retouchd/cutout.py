@@ -23,6 +23,8 @@ from retouchd.trimap import Alpha
 Kind = Literal["rgba", "alpha", "composite"]
 _WITH_ALPHA = ("png", "webp", "avif", "tiff")
 _EXACT = ("png", "tiff")
+_SURE = 0.95  # what is trusted more gives no reason to look
+_UNSURE = "the backdrop is not plain enough to be sure"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +36,20 @@ class Cut:
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def reason(self, name: str, inbox: str) -> str:
-        """The text beside a cut-out in review: why it is there, and what helps."""
+    def reason(self, name: str, inbox: str, *, inverted: bool = False) -> str:
+        """The text beside a cut-out in review: why it is there, and what helps.
+
+        inverted: whether the lane takes black for the subject in a mask.
+        """
+        subject, rest = ("black", "white") if inverted else ("white", "black")
         stem = name.rpartition(".")[0] or name
-        why = "; ".join(self.reasons) or "its alpha is unusual"
+        why = "; ".join(self.reasons) or "nothing stands out; this lane has much looked at"
         parts = [
             f"The cut-out of {name} should be looked at before it is used "
             f"(confidence {self.confidence:.2f}).",
             f"Why: {why}.",
             "What to do: if it is good, take it from here. If not, paint a rough mask of the "
-            "photo's size, white where the subject is and black elsewhere, and drop it as "
+            f"photo's size, {subject} where the subject is and {rest} elsewhere, and drop it as "
             f"{stem}_mask.png into {inbox}: that photo is then done again with it, and this one "
             "goes away.",
         ]
@@ -79,9 +85,9 @@ def judged(photo: Pixels, subject: Subject, matte: Mapping[str, Any]) -> Cut:
     alpha = finished(subject.alpha, finish)
     verdict = triage(alpha)
     confidence = min(verdict.confidence, subject.trust)
-    reasons = verdict.reasons
-    if subject.trust < verdict.confidence:
-        reasons = (*subject.notes, *reasons) or ("the backdrop is not plain enough to be sure",)
+    doubts = (subject.notes or (_UNSURE,)) if subject.trust < _SURE else ()
+    worst = subject.trust <= verdict.confidence
+    reasons = (*doubts, *verdict.reasons) if worst else (*verdict.reasons, *doubts)
     notes = (f"alpha: {subject.method}", f"confidence: {confidence:.2f}", *subject.notes)
     return Cut(alpha, confidence, reasons, notes)
 
@@ -91,7 +97,9 @@ def pieces(
 ) -> Iterator[Piece]:
     """The pictures that the lane wants, the output first. behind: a picture to put behind it."""
     kinds = matte["outputs"]
-    own = foreground(photo, cut.alpha) if matte["despill"] else colours(photo)
+    # An alpha alone shows no colours.
+    clean = matte["despill"] and set(kinds) != {"alpha"}
+    own = foreground(photo, cut.alpha) if clean else colours(photo)
     cutout = np.dstack([own, _samples(cut.alpha, own.dtype)])
     plain = _canvas(matte, opaque=False)
     laid = placed(cutout, plain) if set(kinds) & {"rgba", "alpha"} else cutout

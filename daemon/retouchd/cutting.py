@@ -20,11 +20,23 @@ def to_prepare(order: Order) -> Values:
     return {
         "image": order.image.to_wire(),
         "mask": order.mask.to_wire() if order.mask else None,
+        "name": order.name or order.image.path,
         "mask_settings": settings["mask"],
         "fit": asdict(order.model.fit) if asks and order.model.fit else None,
+        "background": order.background,
         "max_pixels": settings["max_pixels"],
         "max_bytes": settings["max_bytes"],
     }
+
+
+def canvas_bytes(order: Order) -> int:
+    """About what the pixels of a cut-out take on its canvas, in 8 bits; 0 if it keeps its frame."""
+    matte = order.settings["matte"]
+    if matte["size"]:
+        width, height = matte["size"]
+        return int(4 * width * height)
+    around = 1 + 2 * float(matte["margin"])
+    return 0 if matte["crop"] == "none" else int(order.decoded * around**2)
 
 
 def cut_out(tools: Tools, order: Order, prepared: Prepared, watch: Stopwatch) -> Product:
@@ -68,11 +80,12 @@ def _to_finish(order: Order, prepared: Prepared) -> Values:
         "output": settings["output"],
         "placement": prepared.facts["placement"],
         "masked": order.mask is not None,
+        "mask_settings": settings["mask"],
         "metadata": prepared.facts["metadata"],
         "outbox": asdict(order.outbox),
         "review": asdict(order.review) if order.review else None,
         "temporary": order.temporary,
-        "name": order.image.path,
+        "name": order.name or order.image.path,
         "inbox": order.inbox,
         "max_pixels": settings["max_pixels"],
     }

@@ -96,10 +96,10 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
         case State.RUNNING:
             return [f"It is being worked on, attempt {job.attempts}."]
         case State.PUBLISHED:
-            return [f"The output is {_output(facts, job)}; its originals are being filed away."]
+            return [*_outputs(facts, job), "Its originals are being filed away."]
         case State.DONE:
             notes = [f"Note: {note}." for note in job.remarks]
-            return [f"The output is {_output(facts, job)}.", *notes, *_originals(facts, job)]
+            return [*_outputs(facts, job), *notes, *_originals(facts, job)]
         case State.FAILED:
             at = _clock(job.next_attempt_at)
             return [f"{job.error}", f"It will be tried again at {at} (attempt {job.attempts + 1})."]
@@ -115,7 +115,7 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
 
 
 def _waiting(facts: Facts, job: Job) -> list[str]:
-    if any(drop.stat is None for drop in job.drops):
+    if job.complete or any(drop.stat is None for drop in job.drops):
         return ["Its files have changed; it waits until they are still."]
     missing = "photo" if job.image is None else "mask"
     until = job.updated_at + facts.lane.pairing.orphan_after
@@ -129,8 +129,13 @@ def _waiting(facts: Facts, job: Job) -> list[str]:
     ]
 
 
-def _output(facts: Facts, job: Job) -> str:
-    return f"{facts.lane.outbox}/{printable(job.output or '')}"
+def _outputs(facts: Facts, job: Job) -> list[str]:
+    """Where the output lies, and what was published with it."""
+    folder = facts.lane.folders.get(job.output_role, facts.lane.outbox)
+    lines = [f"The output is {folder}/{printable(job.output or '')}."]
+    if job.output_role == "review":
+        lines.append("It lies in review, because somebody should look at it before it is used.")
+    return lines + [f"Beside it: {folder}/{printable(one.path)}" for one in job.companions]
 
 
 def _originals(facts: Facts, job: Job) -> list[str]:

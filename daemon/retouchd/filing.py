@@ -53,8 +53,16 @@ class Filing:
         if job.state is not State.QUARANTINED:
             return job.state  # A person was quick to ask for another try.
         if job.error_file is None:
+            self._keep_again(job)
             self._explain(job, lane)
         return State.QUARANTINED
+
+    def _keep_again(self, job: Job) -> None:
+        """Originals that were tried again where they lay were taken back from retention."""
+        lying = [drop for drop in job.drops if drop.place is Place.FAILED]
+        for drop in lying:
+            if drop.stat and self._ledger.keeper(job.lane, "failed", drop.where) is None:
+                self._keep(job, "failed", drop.where, drop.stat)
 
     def _retire(self, job: Job, lane: LaneState) -> None:
         """What an earlier try left for review has been seen to, if nobody has changed it."""

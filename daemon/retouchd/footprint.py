@@ -15,13 +15,14 @@ _MATTE = 8.0
 """The alpha in floats, the subject's colours, the cut-out, and its copy in the encoder's order."""
 
 
-def footprint(decoded: int, name: str, format: str, task: str = "inpaint") -> int:
+def footprint(decoded: int, name: str, format: str, task: str = "inpaint", canvas: int = 0) -> int:
     """Bytes, of the service and its hands together.
 
     decoded: bytes of the decoded photo and its mask. name: the photo's, whose ending tells its
-    format well enough. format: the output's, or ``same``.
+    format well enough. format: the output's, or ``same``. canvas: bytes of the output's pixels,
+    where they are not as many as the photo's.
     """
     ending = os.path.splitext(name)[1].lower()
     endings = {ending, _FORMATS.get(format, ending)}
     usual = _MATTE if task == "matte" else _USUAL
-    return int(decoded * max(max(_DEAR.get(one, usual), usual) for one in endings))
+    return int(max(decoded, canvas) * max(max(_DEAR.get(one, usual), usual) for one in endings))

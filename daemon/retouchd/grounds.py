@@ -30,17 +30,19 @@ class Grounds:
         roots = {}
         for role in self._lane.config.folders:
             path = self._path(role)
-            known = self._known(role)
+            own = self._known(role)
+            # Another lane may know that folder already: then it is not made anew, either.
+            known = own or self._ledger.root_at(path)
             found = self._ask(
                 "set_up",
                 path,
                 lane=self._lane.name,
                 role=role,
                 path=path,
-                known=known and to_wire(known),
+                known=known and {**to_wire(known), "lane": self._lane.name, "role": role},
             )
             roots[role] = RootRef(**found)
-            if known is None:
+            if own is None:
                 self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
         self._sweep(roots)
         self._lane.set_roots(roots)

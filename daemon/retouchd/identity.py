@@ -15,8 +15,8 @@ def work_key(
 ) -> str:
     """The sha256 over everything that decides an output's pixels and bytes.
 
-    hashes: content of image and mask. settings: see ``config.Lane.work``; limits don't count.
-    model: the model's own sha256.
+    hashes: content of image and mask, and of a background. settings: see ``config.Lane.work``;
+    limits don't count. model: the model's own sha256.
     """
     decisive = {key: value for key, value in settings.items() if key not in _LIMITS}
     text = json.dumps([dict(hashes), source, decisive, model], sort_keys=True)

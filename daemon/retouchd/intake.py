@@ -29,6 +29,7 @@ from retouchd.recording import record
 from retouchd.redoing import meant_by
 
 _AGAIN = 5.0
+_SOON = 1.0
 REDO_AFTER = 15.0
 
 
@@ -213,7 +214,8 @@ class Intake(threading.Thread):
         with self._wakes.condition:
             self.idle = due is None and not self._wakes.dirty
         if due is None:
-            return min(self._interval, self._redo_after) if self._redo_due else self._interval
+            soon = max(_SOON, self._redo_after)
+            return min(self._interval, soon) if self._redo_due else self._interval
         return max(0.0, due - self._clock.monotonic())
 
     @property
@@ -262,7 +264,10 @@ class Intake(threading.Thread):
                 earlier=earlier,
                 redo_after=self._redo_after,
             )
-            self._redo_due = bool(earlier)
+            # A photo may be done at any moment, and no event of the inbox says so.
+            self._redo_due = config.task == "matte" and any(
+                isinstance(verdict, WaitingMask) for verdict in free
+            )
             changes = record(self._ledger, self._lane, actions, self._presence, now)
         for change in changes:
             self._say(**change)

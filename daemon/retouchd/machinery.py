@@ -46,7 +46,8 @@ def hands_for(config: Config) -> Hands:
 def _sizes(config: Config) -> tuple[int, int, int]:
     """How many hands, for how many lanes, and the memory of each in bytes."""
     cores = os.cpu_count() or 2
-    size = min(max(cores + 1, 3), 16) if config.hands == "auto" else config.hands
+    # One for each other lane, which may have nothing to do: no lane shall work slower for it.
+    size = min(max(cores, 2) + len(config.lanes), 16) if config.hands == "auto" else config.hands
     pixels = max(lane.limits.max_pixels for lane in config.lanes)
     # Photo, its private copy, the encoder's and the check's: each up to 8 bytes a pixel.
     return size, len(config.lanes), 2 * _GIB + 40 * pixels

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from retouchd.device import Place, one_thread
 from retouchd.errors import ModelUnusable, OutOfMemory
+from retouchd.inpaint import exact_convolutions
 from retouchd.lama_painter import is_memory_trouble
 from retouchd.manifest import ModelSpec
 from retouchd.matting_weights import load_cvunet
@@ -48,7 +49,7 @@ class Networks:
         dtype = torch.float32 if precision == "fp32" else torch.bfloat16
         batch = torch.from_numpy(np.stack([network_input(*region) for region in regions]))
         placed = batch.to(self.device, dtype, memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_convolutions():
             found: Tensor = network(placed).alpha.float().permute(0, 2, 3, 1)
         shown = np.stack([mask > 0 for _, mask in regions])[..., None]
         return list(found.cpu().numpy() * shown)

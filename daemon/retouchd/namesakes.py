@@ -63,14 +63,6 @@ def read(relative: str) -> Name | None:
     return Name(relative, folder, full, stem, base, True)
 
 
-def is_of(mask: str, photo: str) -> bool:
-    """Whether a path reads as the mask of just that photo, spelled exactly like it."""
-    one, other = read(mask), read(photo)
-    if one is None or other is None or not one.base:
-        return False
-    return other.home == one.home and one.base in (other.full, other.stem)
-
-
 def fold(text: str) -> str:
     """The text under which names that differ in case or normalisation only are equal."""
     if text.isascii():

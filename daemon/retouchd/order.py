@@ -41,7 +41,7 @@ class Order:
     where the output goes; review is only where the lane has such a folder. temporary: the hidden
     name to write to. settings: the lane's, as plain values (see ``config.Lane.work``). decoded:
     estimated bytes of the decoded photo and its mask. within: seconds a hand may take. inbox: the
-    folder that people know, for messages.
+    folder that people know, and name: how they called the photo there, for messages.
     """
 
     job: int
@@ -57,6 +57,20 @@ class Order:
     within: float
     review: RootRef | None = None
     inbox: str = ""
+    name: str = ""
+
+    @property
+    def roots(self) -> tuple[RootRef, ...]:
+        """Every folder that the work reads or writes."""
+        originals = (self.image, self.mask)
+        all_ = (*(one.root for one in originals if one), self.outbox, self.review)
+        return tuple(dict.fromkeys(root for root in all_ if root))
+
+    @property
+    def background(self) -> str | None:
+        """The picture that is put behind a cut-out, if there is one: an absolute path."""
+        path: str | None = self.settings.get("matte", {}).get("background")
+        return path
 
 
 @dataclass
@@ -68,7 +82,7 @@ class Prepared:
 
     @property
     def sha256(self) -> Mapping[str, str | None]:
-        """Content hashes of image and mask."""
+        """Content hashes of image and mask, and of what else decides the output."""
         hashes: Mapping[str, str | None] = self.facts["sha256"]
         return hashes
 

@@ -23,6 +23,7 @@ from retouchd.recording import folder_of_day, intend
 from retouchd.tasks.values import Original, stat_of
 
 MOST_NAMES = 10_000
+_AT_ONCE = 8
 _Wire = dict[str, int]
 KEPT_AS: Mapping[str, str] = {"outbox": "outputs", "review": "review"}
 """Folder of an output → what retention calls it."""
@@ -62,8 +63,10 @@ class Publishing:
         TransientError, after which ``resume`` goes on.
         """
         path = self._output_path(job, lane, product.output)
+        if product.companions:
+            path = self._free(path, lane, product)
         companions = [
-            Companion(one.token, os.path.splitext(path)[0] + one.ending, one.sha256, one.size)
+            Companion(one.token, _beside(path, one), one.sha256, one.size)
             for one in product.companions
         ]
         self._ledger.note(
@@ -77,6 +80,19 @@ class Publishing:
         )
         named = self._ledger.job(job.id) or job
         return self._show(named, lane, dict.fromkeys(_pieces(named)), originals, watch)
+
+    def _free(self, path: str, lane: LaneState, product: Product) -> str:
+        """The output's path with the first number that leaves a free name to every file."""
+        root = asdict(lane.root(product.role))
+        for first in range(0, MOST_NAMES, _AT_ONCE):
+            finals = [numbered(path, first + number) for number in range(_AT_ONCE)]
+            paths = [[one, *(_beside(one, c) for c in product.companions)] for one in finals]
+            flat = [name for names in paths for name in names]
+            stats = self._call(lane, "look", path, root=root, paths=flat)["stats"]
+            taken = {name for name, stat in zip(flat, stats, strict=True) if stat}
+            if free := [names for names in paths if taken.isdisjoint(names)]:
+                return free[0][0]
+        raise IoTrouble(path=path, cause=f"{MOST_NAMES} files have that name already")
 
     def _output_path(self, job: Job, lane: LaneState, output: Written) -> str:
         folder, name = os.path.split(job.name)
@@ -167,7 +183,7 @@ class Publishing:
                 timings=dict(timings),
             )
             for piece in _pieces(job):
-                if stat := stat_of(stats[piece.token]):
+                if stat := stat_of(stats.get(piece.token)):
                     self._ledger.keep(
                         job=job.id,
                         lane=job.lane,
@@ -185,10 +201,12 @@ class Publishing:
             self.discard(job, lane)
             return None
         reached = {piece: self._reached(job, lane, piece) for piece in _pieces(job)}
-        if any(how == "nothing" for how, _ in reached.values()):
+        *_, (output, _) = reached.values()
+        # Where the output was visible, all was: what is missing now, a person has taken.
+        if output != "published" and any(how == "nothing" for how, _ in reached.values()):
             self._withdraw(job, lane)
             return None
-        stats = {piece: stat for piece, (_, stat) in reached.items()}
+        stats = {piece: stat for piece, (how, stat) in reached.items() if how != "nothing"}
         done = all(stats.values())
         originals = [] if done else [original(drop, lane) for drop in job.drops if drop.stat]
         return self._show(job, lane, stats, originals, Stopwatch(dict(job.timings)))
@@ -239,6 +257,11 @@ class Publishing:
         call = Call(task, lane.name, subject, self._within, arguments)
         result, _ = self._hands.call(call)
         return result
+
+
+def _beside(path: str, companion: Written) -> str:
+    """A companion's path beside that of the output."""
+    return os.path.splitext(path)[0] + companion.ending
 
 
 def _pieces(job: Job) -> list[_Piece]:

@@ -47,6 +47,9 @@ class Tools:
 
         By writing, because a share that hangs may still answer questions from a cache.
         """
-        for root in (order.image.root, order.outbox):
+        within = order.within / 10
+        for root in order.roots:
             arguments = {"roots": [asdict(root)], "needed": 0}
-            self.hands.call(Call("probe", order.lane, root.path, order.within / 10, arguments))
+            self.hands.call(Call("probe", order.lane, root.path, within, arguments))
+        if path := order.background:
+            self.hands.call(Call("see_background", order.lane, path, within, {"path": path}))

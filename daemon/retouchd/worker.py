@@ -50,7 +50,8 @@ class Worker:
         """
         trade, settings = _trade(order), order.settings
         format = settings["output"]["format"]
-        need = footprint(order.decoded, order.image.path, format, settings["task"])
+        canvas = cutting.canvas_bytes(order) if settings["task"] == "matte" else 0
+        need = footprint(order.decoded, order.image.path, format, settings["task"], canvas)
         with self._tools.budget.spend(need):
             with watch.stage("decode"):
                 facts, arrays = self._tools.call(order, trade.prepare, trade.to_prepare(order))

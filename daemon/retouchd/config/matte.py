@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from retouchd.config.colours import Colour
 from retouchd.config.section import Section
@@ -13,6 +13,15 @@ from retouchd.config.section import Section
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Pixels = Annotated[int, Field(ge=0, le=500)]
 _Side = Annotated[int, Field(ge=1, le=20_000)]
+
+
+def _two_sides(value: Any) -> Any:
+    if value is not None and not (isinstance(value, list | tuple) and len(value) == 2):
+        raise ValueError(f"size {value!r} should be a width and a height, like [2000, 2000]")
+    return value
+
+
+_Size = Annotated[tuple[_Side, _Side] | None, BeforeValidator(_two_sides)]
 
 
 class Matte(Section):
@@ -24,7 +33,7 @@ class Matte(Section):
     background: Path | None = None
     crop: Literal["none", "tight", "square"] = "none"
     margin: Annotated[float, Field(ge=0, le=2)] = 0.05
-    size: tuple[_Side, _Side] | None = None
+    size: _Size = None
     fill: _Share = 0.85
     despill: bool = True
     alpha_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -61,8 +70,9 @@ class Matte(Section):
     def check_format(self, format: str) -> None:
         """Raise ValueError for a picture format (or ``same``) that can't hold what is asked for."""
         if format == "jpeg" and self.outputs[0] == "rgba":
+            instead = "matte.output composite" if self._behind else "set matte.bg_color"
             raise ValueError(
-                "JPEG has no transparency; use output.format png or webp, or set matte.bg_color"
+                f"a JPEG has no transparency; use output.format png or webp, or {instead}"
             )
 
     def work(self) -> dict[str, Any]:

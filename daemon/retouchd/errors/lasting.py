@@ -72,7 +72,10 @@ class MaskLooksInverted(PermanentError):
 class MaskUnreadable(PermanentError):
     """The mask {mask} can't be used: {cause}."""
 
-    remedy = "Save the mask as a black and white PNG: white where something is to be removed."
+    remedy = (
+        "Save the mask as a black and white PNG: white for what is to be removed, or for what is "
+        "to be cut out in a lane that does that."
+    )
 
 
 class RectangleOutside(MaskUnreadable):

@@ -67,6 +67,21 @@ def made_true(block: bytes, swapped: bool) -> bytes | None:
         return None
 
 
+def with_size(block: bytes, width: int, height: int) -> bytes | None:
+    """The block for the picture at another size; None for one that is too damaged for that."""
+    try:
+        top = _top(Source.of(block, "EXIF"))
+        out = bytearray(block)
+        for directory in filter(None, (top, _nested(top, _EXIF))):
+            for across, down in _SIDES:
+                if across in directory.entries and down in directory.entries:
+                    _overwrite(out, directory, across, width)
+                    _overwrite(out, directory, down, height)
+    except (PermanentError, struct.error):
+        return None
+    return bytes(out)
+
+
 def _top(source: Source) -> Directory:
     order, big, offset = read_start(source)
     return read_directory(source, order, big, offset)

@@ -6,6 +6,8 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from retouchd.images import exif
+
 _BYTES: Final = ("exif", "icc", "xmp", "iptc", "comment")
 _COLOUR_CHUNKS: Final = ("gAMA", "cHRM", "sRGB", "cICP")
 
@@ -68,6 +70,11 @@ class Metadata:
             comment=None,
             chunks=tuple((kind, data) for kind, data in self.chunks if kind in _COLOUR_CHUNKS),
         )
+
+    def of_size(self, width: int, height: int) -> Metadata:
+        """As it holds for the picture at another size."""
+        block = exif.with_size(self.exif, width, height) if self.exif else None
+        return replace(self, exif=block)
 
     def to_wire(self) -> dict[str, Any]:
         """The metadata as plain JSON values; bytes become base64."""

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from retouchd.errors import NoSuchJob, WrongState
+from retouchd.errors import NoSuchJob, WrongState, printable
 from retouchd.job import FileStat, Place, State, is_legal
 from retouchd.ledger.reader import LedgerReader
 from retouchd.ledger.rows import KeptFile, NewDrop, RootRow, path_blob
 from retouchd.ledger.trouble import unusable
+from retouchd.namesakes import fold
 
 _COLUMNS = frozenset(
     [
@@ -145,6 +146,7 @@ class Ledger(LedgerReader):
             job=job,
             role=drop.role,
             path=path_blob(drop.path),
+            folded=printable(fold(drop.path)),
             size=stat and stat.size,
             mtime_ns=stat and stat.mtime_ns,
             inode=stat and stat.inode,

@@ -100,14 +100,16 @@ CREATE TABLE clocks (                    -- the newest time that a lane's retent
 );
 INSERT INTO clocks SELECT DISTINCT kept.lane, clock.newest FROM kept, clock;
 DROP TABLE clock;
+ALTER TABLE drops ADD COLUMN folded TEXT;  -- the path as names are compared
+CREATE INDEX photos_by_name ON drops (folded) WHERE role = 'image';
 
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
 
 -- name: add_drop
-INSERT INTO drops (job, role, path, place, "where", size, mtime_ns, inode, decoded)
-VALUES (:job, :role, :path, 'inbox', :path, :size, :mtime_ns, :inode, :decoded);
+INSERT INTO drops (job, role, path, folded, place, "where", size, mtime_ns, inode, decoded)
+VALUES (:job, :role, :path, :folded, 'inbox', :path, :size, :mtime_ns, :inode, :decoded);
 
 -- name: add_change
 INSERT INTO changes (job, at, before, after, why) VALUES (:job, :now, :before, :after, :why);
@@ -145,12 +147,18 @@ SELECT * FROM drops WHERE job IN (
 SELECT * FROM jobs WHERE lane = :lane AND id IN (SELECT job FROM drops WHERE path = :path)
 ORDER BY id DESC;
 
--- name: filed_away
--- Finished jobs whose photo lies in the archive, by a range of the names that it was dropped under.
-SELECT * FROM jobs WHERE lane = :lane AND state IN ('done', 'quarantined', 'cancelled')
-AND id IN (SELECT job FROM drops WHERE path >= :first AND path < :last
-           AND role = 'image' AND place = 'archive')
-ORDER BY id DESC LIMIT 100;
+-- name: photos_named
+-- Photos that are still there, of just that name or with an ending, whatever became of them.
+SELECT DISTINCT drops.path FROM drops INDEXED BY photos_by_name JOIN jobs ON jobs.id = drops.job
+WHERE drops.role = 'image' AND drops.folded >= :name AND drops.folded < :last
+AND (drops.folded = :name OR drops.folded >= :first)
+AND drops.place != 'gone' AND jobs.lane = :lane;
+
+-- name: newest_of
+-- By the name of a photo that is still there.
+SELECT * FROM jobs WHERE lane = :lane AND id IN (
+    SELECT job FROM drops WHERE path = :path AND role = 'image' AND place != 'gone'
+) ORDER BY id DESC LIMIT 1;
 
 -- name: finished
 -- By the time of what is done, of which one day is little; a lane's jobs may be millions.
@@ -170,10 +178,11 @@ SELECT * FROM jobs WHERE state IN ('running', 'published')
 OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL) ORDER BY id;
 
 -- name: jobs_holding
--- By a path outside the inbox: an output, or an original that was moved.
+-- By a path outside the inbox: an output, a file beside it, or an original that was moved.
 SELECT * FROM jobs WHERE lane = :lane AND (
     (output_role = :role AND output = :path)
     OR id IN (SELECT job FROM drops WHERE place = :role AND "where" = :path)
+    OR id IN (SELECT job FROM kept WHERE lane = :lane AND role = :kept AND path = :path)
 ) ORDER BY id DESC;
 
 -- name: due
@@ -275,6 +284,9 @@ UPDATE drops SET place = 'gone' WHERE job = :job AND place = :place AND "where" 
 
 -- name: root
 SELECT * FROM roots WHERE lane = :lane AND role = :role;
+
+-- name: root_at
+SELECT * FROM roots WHERE path = :path LIMIT 1;
 
 -- name: roots_of
 SELECT * FROM roots WHERE lane = :lane;

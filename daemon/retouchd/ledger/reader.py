@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from retouchd.errors import LedgerNotYet, LedgerUnusable
+from retouchd.errors import LedgerNotYet, LedgerUnusable, printable
 from retouchd.job import Job, State
 from retouchd.ledger.rows import (
     Change,
@@ -21,9 +21,11 @@ from retouchd.ledger.rows import (
     to_drop,
     to_job,
     to_kept,
+    to_root,
 )
 from retouchd.ledger.statements import load_statements
 from retouchd.ledger.trouble import unusable
+from retouchd.namesakes import fold
 
 BUSY_MS = 10_000
 
@@ -137,14 +139,23 @@ class LedgerReader:
         return self._jobs("jobs_named", lane=lane, path=path_blob(path))
 
     def holding(self, lane: str, role: str, path: str) -> list[Job]:
-        """Jobs whose output (role ``outbox``) or moved original lies at ``path``."""
-        return self._jobs("jobs_holding", lane=lane, role=role, path=path_blob(path))
+        """Jobs whose output, companion or moved original lies at ``path`` in that folder."""
+        kept = "outputs" if role == "outbox" else role
+        return self._jobs("jobs_holding", lane=lane, role=role, kept=kept, path=path_blob(path))
 
-    def filed_away(self, lane: str, beginning: str) -> list[Job]:
-        """Finished jobs whose photo was dropped under such a path and lies in the archive, newest
-        first."""
-        first = path_blob(beginning)
-        return self._jobs("filed_away", lane=lane, first=first, last=first + b"\xff")
+    def photos_named(self, lane: str, name: str) -> list[str]:
+        """Paths that photos were dropped under which are still there: just that one, or with an
+        ending; however it is spelled."""
+        folded = printable(fold(name))
+        rows = self._all(
+            "photos_named", lane=lane, name=folded, first=f"{folded}.", last=f"{folded}/"
+        )
+        return [os.fsdecode(row["path"]) for row in rows]
+
+    def newest_of(self, lane: str, photo: str) -> Job | None:
+        """The newest job of a photo of that name which is still there."""
+        found = self._jobs("newest_of", lane=lane, path=path_blob(photo))
+        return found[0] if found else None
 
     def finished(self, lane: str, since: float, until: float) -> list[Job]:
         """Jobs of a lane whose output became visible in that time, oldest first."""
@@ -218,10 +229,11 @@ class LedgerReader:
 
     def root(self, lane: str, role: str) -> RootRow | None:
         """A lane's folder as it was set up."""
-        row = self._one("root", lane=lane, role=role)
-        if row is None:
-            return None
-        return RootRow(row["lane"], row["role"], os.fsdecode(row["path"]), row["marker"])
+        return to_root(self._one("root", lane=lane, role=role))
+
+    def root_at(self, path: str) -> RootRow | None:
+        """That folder as some lane has set it up."""
+        return to_root(self._one("root_at", path=path_blob(path)))
 
     def kept(self, lane: str) -> list[KeptFile]:
         """The lane's files that retention may delete."""

@@ -123,6 +123,13 @@ def to_job(row: sqlite3.Row, drops: Iterable[Drop]) -> Job:
     )
 
 
+def to_root(row: sqlite3.Row | None) -> RootRow | None:
+    """One row of ``roots``."""
+    if row is None:
+        return None
+    return RootRow(row["lane"], row["role"], os.fsdecode(row["path"]), row["marker"])
+
+
 def to_kept(row: sqlite3.Row) -> KeptFile:
     """One row of ``kept``."""
     return KeptFile(**{**dict(row), "path": os.fsdecode(row["path"])})

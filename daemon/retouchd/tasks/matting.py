@@ -18,7 +18,7 @@ from retouchd.masks import Names, fit_to, hole_from_grey
 from retouchd.naming import companion_token
 from retouchd.shared import SharedArray, attach, handing_over, put
 from retouchd.subject import from_backdrop, from_network, from_rough_mask
-from retouchd.tasks.backgrounds import read_background
+from retouchd.tasks.backgrounds import check_background, read_background
 from retouchd.tasks.originals import read_original, read_photo
 from retouchd.tasks.values import Answer, Original, Task, Values, original_of, root_of
 from retouchd.tasks.writing import ending, write, written
@@ -31,7 +31,8 @@ def prepare_matte(values: Values, _: Sequence[SharedArray]) -> Answer:
     """Decode the originals, and make the picture that a network is shown.
 
     values: image, mask (originals; mask may be null), mask_settings, fit (null where no network is
-    asked), max_pixels, max_bytes. Gives sha256 (image, mask), metadata, placement (null without
+    asked), background (a path or null), name (the photo's, for people), max_pixels, max_bytes.
+    Gives sha256 (image, mask, and background if there is one), metadata, placement (null without
     fit), notes; and the photo [H, W, C], then its rough mask [H, W] if there is one, or the
     network's picture [h, w, 3] and where that shows the photo [h, w].
     """
@@ -39,18 +40,23 @@ def prepare_matte(values: Values, _: Sequence[SharedArray]) -> Answer:
     mask = original_of(values["mask"]) if values["mask"] else None
     notes: list[str] = []
     mask_sha256 = placement = None
+    behind = check_background(values["background"])
     with handing_over() as shared:
         photo, sha256 = read_photo(image, values["max_pixels"], values["max_bytes"], shared)
         size = (photo.pixels.shape[0], photo.pixels.shape[1])
         if mask:
-            rough, mask_sha256, said = _rough_mask(mask, image, size, values)
+            rough, mask_sha256, said = _rough_mask(mask, size, values)
             notes += said
             shared.append(put(rough))
         elif values["fit"]:
             placement = place(size, Fit(**values["fit"]))
             shared += [put(array) for array in picture_of(photo.pixels, placement)]
     result = {
-        "sha256": {"image": sha256, "mask": mask_sha256},
+        "sha256": {
+            "image": sha256,
+            "mask": mask_sha256,
+            **({"background": behind} if behind else {}),
+        },
         "metadata": photo.metadata.to_wire(),
         "placement": asdict(placement) if placement else None,
         "notes": [*photo.notes, *notes],
@@ -59,14 +65,14 @@ def prepare_matte(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def _rough_mask(
-    mask: Original, image: Original, size: tuple[int, int], values: Values
+    mask: Original, size: tuple[int, int], values: Values
 ) -> tuple[Grey, str, Sequence[str]]:
     """The subject as a person marked it [H, W], 255 or 0; the file's sha256; and notes."""
     file, sha256 = read_original(mask, values["max_bytes"])
     with file:
         picture = decode_mask(file, mask.path, values["max_pixels"])
     settings = Mask.model_construct(**values["mask_settings"])
-    names = Names(photo=image.path, mask=mask.path)
+    names = Names(photo=values["name"], mask=mask.path)
     rough = fit_to(hole_from_grey(picture.grey, settings), size, settings.resize, names)
     if not rough.any():
         raise MaskUnreadable(mask=mask.path, cause="it marks nothing, but white is the subject")
@@ -77,10 +83,10 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     """Make an alpha, judge it, and write what the lane wants to have of the cut-out.
 
     values: matte (the lane's, see ``config.Matte.work``), output, placement (of the network's
-    picture, or null), masked (whether a rough mask is there), metadata, outbox, review (or null),
-    temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask or the network's
-    alpha if there is one. Gives role (``outbox`` or ``review``), written (sha256, size, ending,
-    token of each file, the output first), notes.
+    picture, or null), masked (whether a rough mask is there), mask_settings, metadata, outbox,
+    review (or null), temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask or
+    the network's alpha if there is one. Gives role (``outbox`` or ``review``), written (sha256,
+    size, ending, token of each file, the output first), notes.
     """
     photo = attach(arrays[0])
     cut = judged(photo, _found(photo, values, arrays), values["matte"])
@@ -89,7 +95,7 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     behind = read_background(values["matte"]["background"], values["max_pixels"])
     done, notes = [], list(cut.notes)
     for piece in pieces(photo, cut, values["matte"], behind):
-        one, said = _write_piece(piece, values, role)
+        one, said = _write_piece(piece, photo.shape, values, role)
         done.append(one)
         notes += said
     if doubtful:
@@ -111,9 +117,14 @@ def _placement(wire: Values) -> Placement:
     return Placement(**{**wire, **lists})
 
 
-def _write_piece(piece: Piece, values: Values, role: str) -> tuple[Values, Sequence[str]]:
-    """One picture, encoded, written and checked."""
+def _write_piece(
+    piece: Piece, shape: tuple[int, ...], values: Values, role: str
+) -> tuple[Values, Sequence[str]]:
+    """One picture, encoded, written and checked. shape: the photo's."""
     output, metadata = values["output"], Metadata.from_wire(values["metadata"])
+    height, width = piece.pixels.shape[:2]
+    if (height, width) != shape[:2]:
+        metadata = metadata.of_size(width, height)
     format = piece.format(metadata.format, output["format"])
     if piece.kind == "alpha":
         # A profile of colours says nothing about an alpha.
@@ -140,7 +151,8 @@ def _write_piece(piece: Piece, values: Values, role: str) -> tuple[Values, Seque
 
 def _write_reason(cut: Cut, values: Values) -> Values:
     """The text that says why nobody should use the cut-out unseen."""
-    data = cut.reason(values["name"], values["inbox"]).encode()
+    inverted = values["mask_settings"]["invert"]
+    data = cut.reason(values["name"], values["inbox"], inverted=inverted).encode()
     hidden = _hidden(values, "reason")
     sha256 = write(root_of(values["review"]), hidden, data)
     return {"sha256": sha256, "size": len(data), "ending": ".review.txt", "token": "reason"}
@@ -153,4 +165,13 @@ def _hidden(values: Values, token: str) -> str:
     return f"{companion_token(stem, token)}.tmp"
 
 
-MATTING: Mapping[str, Task] = {"prepare_matte": prepare_matte, "finish_matte": finish_matte}
+def see_background(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """See whether the picture behind cut-outs is there. values: path. Raises BackgroundMissing."""
+    return {"sha256": check_background(values["path"])}, []
+
+
+MATTING: Mapping[str, Task] = {
+    "prepare_matte": prepare_matte,
+    "finish_matte": finish_matte,
+    "see_background": see_background,
+}

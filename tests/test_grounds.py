@@ -1,0 +1,95 @@
+"""A lane's folders: set up once, then known again, also by the lanes that share them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retouchd.config import for_root
+from retouchd.errors import RootLost
+from retouchd.grounds import Grounds
+from retouchd.lanes import LaneState
+from retouchd.ledger import Ledger
+from retouchd.roots import MARKER
+from retouchd.tasks import TASKS
+
+Lanes = Callable[[], tuple[Grounds, Grounds]]
+
+
+def ask(task: str, subject: str, **values: Any) -> dict[str, Any]:
+    """As hands do it, in this process."""
+    return TASKS[task](values, [])[0]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "ledger.sqlite3")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lanes(tmp_path: Path, ledger: Ledger) -> Lanes:
+    """The inpaint and the matte lane of ``--root``, which share outbox, archive and quarantine."""
+
+    def make() -> tuple[Grounds, Grounds]:
+        inpaint, matte = for_root(tmp_path / "root").lanes
+        return Grounds(LaneState(inpaint), ledger, ask), Grounds(LaneState(matte), ledger, ask)
+
+    return make
+
+
+def test_lanes_that_share_a_folder_share_its_marker(tmp_path: Path, lanes: Lanes) -> None:
+    for grounds in lanes():
+        grounds.set_up()
+        assert not grounds.disowned()
+    for grounds in lanes():
+        grounds.set_up()
+    assert len(list((tmp_path / "root").rglob(MARKER))) == 6
+
+
+def test_a_shared_folder_that_is_not_mounted_is_not_made_anew_by_a_second_lane(
+    tmp_path: Path, lanes: Lanes
+) -> None:
+    """It may be a lane's very first start: that another one knows the folder is enough."""
+    inpaint, matte = lanes()
+    inpaint.set_up()
+    outbox = tmp_path / "root" / "outbox"
+    (outbox / MARKER).unlink()
+    with pytest.raises(RootLost) as caught:
+        matte.set_up()
+    assert "retouchd adopt matte" in caught.value.advice
+    assert list(outbox.iterdir()) == []
+
+
+def test_a_shared_folder_that_one_lane_adopts_is_adopted_for_both(
+    tmp_path: Path, ledger: Ledger, lanes: Lanes
+) -> None:
+    inpaint, matte = lanes()
+    inpaint.set_up()
+    matte.set_up()
+    (tmp_path / "root" / "outbox" / MARKER).unlink()
+    folders = for_root(tmp_path / "root").lanes[0].folders
+    ledger.forget_roots("inpaint", map(str, folders.values()))
+    assert inpaint.disowned()
+    assert matte.disowned()
+    matte.set_up()
+    inpaint.set_up()
+    assert (tmp_path / "root" / "outbox" / MARKER).exists()
+
+
+def test_what_another_lane_shares_does_not_excuse_a_lanes_own_folder(
+    tmp_path: Path, ledger: Ledger, lanes: Lanes
+) -> None:
+    inpaint, matte = lanes()
+    inpaint.set_up()
+    matte.set_up()
+    (tmp_path / "root" / "review" / MARKER).unlink()
+    folders = for_root(tmp_path / "root").lanes[0].folders
+    ledger.forget_roots("inpaint", map(str, folders.values()))
+    inpaint.set_up()
+    with pytest.raises(RootLost, match="review"):
+        matte.set_up()
