@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,11 @@ class FrozenDisk:
         self._run("mount", "-o", "loop", str(self.image), str(self.folder))
 
     def unmount(self) -> None:
-        subprocess.run(["umount", str(self.folder)], timeout=30, check=True)
+        """Wait until no hand looks into it."""
+        deadline = time.monotonic() + 20
+        while subprocess.run(["umount", str(self.folder)], timeout=30, check=False).returncode:
+            assert time.monotonic() < deadline, f"{self.folder} stays busy"
+            time.sleep(0.05)
 
     def freeze(self) -> None:
         subprocess.run(["fsfreeze", "-f", str(self.folder)], timeout=30, check=True)
