@@ -8,7 +8,7 @@ The peer is our own restatement of `iopaint run --model lama` from what its code
   photo is done whole. Sides are mirrored up to multiples of 8.
 - float32; the weights as TorchScript. Here both ways: the module as it is, and traced.
 - The mask decides pixel by pixel what is taken from a crop, with no feather; every output is a PNG
-  (issue 576: 8,000 JPEGs grew from 5 to 35 GB).
+  (its thread 576: 8,000 JPEGs grew from 5 to 35 GB).
 
 In its favour: it reads and writes with OpenCV, which is faster than Pillow; loading and the first
 calls are not counted, while the daemon's time runs from the drop of the photos (so it waits for

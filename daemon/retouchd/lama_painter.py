@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from retouchd.device import Place, one_thread
-from retouchd.errors import ModelUnusable, OutOfMemory
+from retouchd.errors import ModelUnusable
 from retouchd.manifest import ModelSpec
 from retouchd.nets.fused_lama import FusedLama
 from retouchd.painter import Beat, Finish, Size
@@ -22,6 +21,7 @@ from retouchd.room import Room
 from retouchd.runner import runner_for
 from retouchd.samples import Region, Unit
 from retouchd.sanity import trouble_with
+from retouchd.shortage import shortage_told
 from retouchd.weights import LamaFile
 
 _GPU_BATCH = 8
@@ -152,26 +152,14 @@ class LamaPainter:
 
     def start(self, regions: Sequence[Region]) -> Finish:
         """See ``Painter``."""
-        with self._telling(regions):
+        with shortage_told(regions, self._networks.device, is_memory_trouble):
             finish = self._networks.start(self._precision, regions)
 
         def finished() -> list[Unit]:
-            with self._telling(regions):
+            with shortage_told(regions, self._networks.device, is_memory_trouble):
                 return finish()
 
         return finished
-
-    @contextmanager
-    def _telling(self, regions: Sequence[Region]) -> Iterator[None]:
-        """Say what memory was too small for."""
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_memory_trouble(error):
-                raise
-            height, width = regions[0][1].shape
-            what = f"{len(regions)} × {width}×{height} pixels on {self._networks.device}"
-            raise OutOfMemory(what=what) from None
 
     def relieve(self) -> None:
         """See ``Painter``."""

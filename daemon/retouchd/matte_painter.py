@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retouchd.device import Place, one_thread
-from retouchd.errors import ModelUnusable, OutOfMemory
+from retouchd.errors import ModelUnusable
 from retouchd.inpaint import exact_convolutions
 from retouchd.lama_painter import is_memory_trouble
 from retouchd.manifest import ModelSpec
@@ -26,6 +25,7 @@ from retouchd.precision import Comparison, Precision, compare
 from retouchd.room import Room
 from retouchd.samples import Region, Unit, to_unit
 from retouchd.sanity import trouble_with_alpha
+from retouchd.shortage import shortage_told
 
 _GPU_BATCH = 16
 
@@ -118,22 +118,10 @@ class MattePainter:
         """See ``Painter``."""
 
         def finished() -> list[Unit]:
-            with self._telling(regions):
+            with shortage_told(regions, self._networks.device, is_memory_trouble):
                 return self._networks.alphas(self._precision, regions)
 
         return finished
-
-    @contextmanager
-    def _telling(self, regions: Sequence[Region]) -> Iterator[None]:
-        """Say what memory was too small for."""
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_memory_trouble(error):
-                raise
-            height, width = regions[0][1].shape
-            what = f"{len(regions)} × {width}×{height} pixels on {self._networks.device}"
-            raise OutOfMemory(what=what) from None
 
     def relieve(self) -> None:
         """See ``Painter``."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from retouchd.device import Place
-from retouchd.errors import GpuRequired, ModelUnusable, OutOfMemory
+from retouchd.errors import GpuRequired, ModelUnusable
 from retouchd.fitting import Fit, picture_of, place
 from retouchd.manifest import ModelSpec, check_sha256
 from retouchd.memory import give_back
@@ -30,6 +29,7 @@ from retouchd.painter import Beat, Finish, Size
 from retouchd.room import Room
 from retouchd.samples import Region, Unit, photo_like
 from retouchd.sanity import trouble_with_alpha
+from retouchd.shortage import shortage_told
 from retouchd.weightfile import read_weights
 
 _GPU_BATCH = 8
@@ -54,7 +54,7 @@ class Network:
 
     def alphas(self, regions: Sequence[Region]) -> list[Unit]:
         """See ``Painter.start``; raises OutOfMemory."""
-        with _telling(regions, self.device):
+        with shortage_told(regions, self.device, is_memory_trouble):
             batch = batch_of(regions, self.contract, self.plug.dtype)
             (output,) = self.session.run([self.plug.output], {self.plug.input: batch})
             return alphas_of(np.asarray(output), regions, self.contract)
@@ -184,16 +184,3 @@ def try_out(spec: ModelSpec, content: bytes) -> None:
             cause=f"its first picture failed ({trouble})",
             fix="Check what its entry says of input and output: sizes, layout, names.",
         )
-
-
-@contextmanager
-def _telling(regions: Sequence[Region], device: str) -> Iterator[None]:
-    """Say what memory was too small for."""
-    try:
-        yield
-    except Exception as error:
-        if not is_memory_trouble(error):
-            raise
-        height, width = regions[0][1].shape
-        what = f"{len(regions)} × {width}×{height} pixels on {device}"
-        raise OutOfMemory(what=what) from None
