@@ -1,7 +1,7 @@
 """`make bench`: run all benchmarks, or those that are named; or one, with its options.
 
 python -m benchmarks [throughput] [peers] [plain] [scan] [start] [lama] [gpu] [seams] [memory]
-    [stages] [mattes] [matting] [inpainting-quality] [matting-quality]
+    [stages] [matte-stages] [mattes] [matting] [inpainting-quality] [matting-quality]
 python -m benchmarks inpainting-quality --help
 """
 
@@ -15,6 +15,7 @@ from benchmarks import (
     inpainting_quality,
     lama,
     machine,
+    matte_stages,
     mattes,
     matting,
     matting_quality,
@@ -39,6 +40,7 @@ ALL: dict[str, Callable[[], None]] = {
     "seams": seams.main,
     "memory": memory.main,
     "stages": stages.main,
+    "matte-stages": matte_stages.main,
     "mattes": mattes.main,
     "matting": matting.main,
     "inpainting-quality": inpainting_quality.main,

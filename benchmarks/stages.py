@@ -160,10 +160,10 @@ class Meter:
             self._inner[-1] += took
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self, stages: dict[str, tuple[tuple[ModuleType, str], ...]]) -> Iterator[None]:
         """The stages' functions measure themselves."""
-        before = [(m, name, getattr(m, name)) for parts in STAGES.values() for m, name in parts]
-        for stage, parts in STAGES.items():
+        before = [(m, name, getattr(m, name)) for parts in stages.values() for m, name in parts]
+        for stage, parts in stages.items():
             for module, name in parts:
                 setattr(module, name, self._timed(stage, getattr(module, name)))
         try:
@@ -207,13 +207,13 @@ def _work(inbox: RootRef, outbox: RootRef) -> Counter[str]:
     with open_root(inbox) as root:
         originals = {"image": _original(root, "p.x"), "mask": _original(root, "m.png")}
     settings = Lane(name="bench", inbox="/i", outbox="/o", archive="/a", failed="/f").work()
-    with meter.watching(), meter.stage("rest"):
+    with meter.watching(STAGES), meter.stage("rest"):
         facts, arrays = working.prepare(_to_prepare(originals, settings), [])
         facts = json.loads(json.dumps(facts))
     finals = [pasted(region_of(region), DEFAULTS) for region in facts["regions"]]
     photo = attach(arrays[0])
     answers = put(pack([_answer(photo, region) for region in finals], np.float32))
-    with meter.watching(), meter.stage("rest"):
+    with meter.watching(STAGES), meter.stage("rest"):
         working.finish(_to_finish(facts, finals, outbox, settings), [*arrays[:2], answers])
     _close([*arrays, answers])
     return meter.seconds

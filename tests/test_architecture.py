@@ -79,6 +79,7 @@ PURE = [
     "onnx_tensors",
     "onnxfile",
     "pairing",
+    "patchwork",
     "presence",
     "pyramid",
     "reconcile",
@@ -92,6 +93,7 @@ PURE = [
     "tiles",
     "triage",
     "trimap",
+    "underlying",
 ]
 OUTSIDE = {
     *[

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retouchd.foreground import foreground
+from retouchd import foreground as foregrounds
+from retouchd import underlying
+from retouchd.foreground import cut_out, foreground, uncut
 from retouchd.multilevel import both_colours
 
 
@@ -97,6 +99,43 @@ def test_without_an_edge_there_is_all_or_nothing(level: float) -> None:
     found = foreground(photo, np.full((20, 30), level, np.float32))
 
     np.testing.assert_array_equal(found, photo if level else 0)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_how_the_work_is_divided_makes_no_difference(times: int, monkeypatch) -> None:
+    """What bears on a part is all in its frame, at full size and reduced."""
+    photo, alpha, _ = _scene(250 * times, 330 * times, softness=4 * times)
+    whole = foreground(photo, alpha)
+
+    monkeypatch.setattr(underlying, "_SOLVED", 1)
+    monkeypatch.setattr(underlying, "_LONG", 90)
+    monkeypatch.setattr(underlying, "_GAP", 0)
+    monkeypatch.setattr(foregrounds, "_AT_ONCE", 60)
+    monkeypatch.setattr(foregrounds, "_GAP", 0)
+    divided = foreground(photo, alpha)
+
+    assert np.abs(divided.astype(int) - whole).max() <= 1
+
+
+def test_a_cut_out_without_its_own_colours_has_the_photos() -> None:
+    photo, alpha, _ = _scene()
+
+    found = uncut(photo, alpha)
+
+    np.testing.assert_array_equal(found[..., :3], photo)
+    np.testing.assert_array_equal(found[..., 3], cut_out(photo, alpha)[..., 3])
+    assert np.abs(found[..., 3] / 255 - alpha).max() <= 0.5001 / 255
+
+
+def test_haze_stays_and_hides_no_background() -> None:
+    """A network's nearly nothing is no edge: one colour goes with it."""
+    photo, alpha, _ = _scene(400, 500)
+    hazy = np.maximum(alpha, np.float32(0.012))
+
+    found = cut_out(photo, hazy)
+
+    assert (found[:30, :30, 3] == 3).all()
+    assert len(np.unique(found[:30, :30].reshape(-1, 4), axis=0)) == 1
 
 
 @settings(max_examples=40)

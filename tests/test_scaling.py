@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retouchd.scaling import colours, enlarging, resized, shrinking, unit_colours
+from retouchd.scaling import colours, resized, sampled, shrinking, unit_colours
 
 
 def test_shrinking_means_what_is_under_a_pixel() -> None:
@@ -33,17 +32,35 @@ def test_colours_are_rgb_without_alpha_over_the_full_range(dtype, channels) -> N
     assert colours(pixels).shape == (6, 4, 1 if channels < 3 else 3)
 
 
-@given(st.integers(2, 40), st.integers(1, 9), st.floats(0, 0.99), st.booleans())
-def test_a_window_is_enlarged_as_the_whole_is(small, times, more, cubic) -> None:
-    large = int(small * (times + more)) + 1
-    values = np.random.default_rng(small).random((small, 1)).astype(np.float32)
-    method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    whole = cv2.resize(values, (1, large), interpolation=method)[:, 0]
-    part, cells = (large // 3, large // 2 + 1), (max(0, small // 3 - 3), min(small, small // 2 + 4))
+@pytest.mark.parametrize("size", [(512, 400), (300, 231), (100, 120), (37, 200), (601, 401)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_is_sampled_lies_where_the_mean_does(size, dtype) -> None:
+    """Also with odd sides: a slope would show a shift of a tenth of a pixel."""
+    down, across = (np.linspace(0, 200, side) for side in (601, 801))
+    slope = np.dstack([np.add.outer(down, 0 * across), np.add.outer(0 * down, across)])
 
-    window = enlarging(large, small, part, cells, cubic=cubic) @ values[slice(*cells), 0]
+    found, mean = (way(slope.astype(dtype), size).astype(float) for way in (sampled, resized))
 
-    np.testing.assert_allclose(window, whole[slice(*part)], atol=2e-5)
+    assert found.shape == (*size, 2)
+    inner = np.abs(found - mean)[2:-2, 2:-2].max()
+    assert inner < 0.1 * 200 / min(size) + (dtype != np.float32) * 2
+
+
+def test_what_is_sampled_has_no_more_noise_than_half_again() -> None:
+    noise = np.random.default_rng(0).random((1200, 900)).astype(np.float32)
+
+    assert sampled(noise, (170, 128)).std() < 1.5 * resized(noise, (170, 128)).std() < 0.1
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.floats(1, 60), st.integers(1, 4))
+def test_whatever_is_sampled_has_the_size_that_was_asked_for(height, width, times, channels):
+    size = max(1, int(height / times)), max(1, int(width / times))
+    plain = np.full((height, width, channels), 77, np.uint8)
+
+    found = sampled(plain, size)
+
+    assert found.shape == (*size, channels)
+    assert (found == 77).all()
 
 
 @given(st.integers(1, 40), st.floats(1, 9))

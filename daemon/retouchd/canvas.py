@@ -53,12 +53,13 @@ def placed(cutout: Pixels, canvas: Canvas, picture: Pixels | None = None) -> Pix
     picture: a photo [h, w, 1 to 4] of either type to put behind it, cropped in the middle to the
     canvas's shape and scaled; it goes before ``canvas.background``. An empty cut-out is put on
     the canvas as a whole. The colour of transparent pixels is kept where nothing is scaled.
+    Returns the cut-out itself if nothing is asked for.
     """
-    subject = bounds(cutout)
+    laid = cutout
     if canvas.size is not None:
-        laid = _fitted(cutout, subject, canvas.size, canvas.fill)
-    else:
-        laid = _cropped(cutout, _frame(subject, cutout.shape, canvas))
+        laid = _fitted(cutout, bounds(cutout), canvas.size, canvas.fill)
+    elif canvas.crop != "none":
+        laid = _cropped(cutout, _frame(bounds(cutout), canvas))
     if picture is not None:
         return _before(laid, _covering(picture, laid))
     return laid if canvas.background is None else _before(laid, _plain(canvas.background, laid))
@@ -74,10 +75,8 @@ def bounds(cutout: Pixels) -> Box:
     return (top, top + height), (left, left + width)
 
 
-def _frame(subject: Box, shape: tuple[int, ...], canvas: Canvas) -> Box:
+def _frame(subject: Box, canvas: Canvas) -> Box:
     """What is kept of the photo's plane."""
-    if canvas.crop == "none":
-        return (0, shape[0]), (0, shape[1])
     longer = max(last - first for first, last in subject)
     margin = round(canvas.margin * longer)
     if canvas.crop == "tight":

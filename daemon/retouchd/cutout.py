@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.canvas import Canvas, placed
 from retouchd.config.colours import unit_colour
 from retouchd.engine import Pixels
 from retouchd.finish import Finish, finished
-from retouchd.foreground import foreground
-from retouchd.scaling import colours
+from retouchd.foreground import cut_out, uncut
 from retouchd.subject import Subject
 from retouchd.triage import triage
 from retouchd.trimap import Alpha
@@ -99,8 +97,7 @@ def pieces(
     kinds = matte["outputs"]
     # An alpha alone shows no colours.
     clean = matte["despill"] and set(kinds) != {"alpha"}
-    own = foreground(photo, cut.alpha) if clean else colours(photo)
-    cutout = np.dstack([own, _samples(cut.alpha, own.dtype)])
+    cutout = cut_out(photo, cut.alpha) if clean else uncut(photo, cut.alpha)
     plain = _canvas(matte, opaque=False)
     laid = placed(cutout, plain) if set(kinds) & {"rgba", "alpha"} else cutout
     for number, kind in enumerate(kinds):
@@ -123,9 +120,3 @@ def _canvas(matte: Mapping[str, Any], *, opaque: bool) -> Canvas:
         fill=matte["fill"],
         background=unit_colour(colour) if colour else None,
     )
-
-
-def _samples(alpha: Alpha, dtype: np.dtype[Any]) -> NDArray[Any]:
-    top = np.float32(np.iinfo(dtype).max)
-    rounded: NDArray[Any] = np.floor(alpha * top + np.float32(0.5)).astype(dtype)
-    return rounded

@@ -39,10 +39,10 @@ class Finish:
 
 
 def finished(alpha: Alpha, finish: Finish) -> Alpha:
-    """A new alpha [H, W] in [0, 1], changed as asked."""
-    changed = alpha.copy()
+    """The alpha [H, W] in [0, 1], changed as asked; itself if nothing is asked for."""
+    changed = alpha
     if finish.min_area > 0 or finish.keep_largest:
-        changed[~_kept(alpha, finish)] = 0
+        changed = np.where(_kept(alpha, finish), alpha, np.float32(0))
     if finish.bilateral > 0:
         changed = _bilateral(changed, finish.bilateral)
     if finish.erode_kernel > 1:
@@ -50,7 +50,8 @@ def finished(alpha: Alpha, finish: Finish) -> Alpha:
         changed = _floats(cv2.erode(changed, np.ones((side, side), np.uint8)))
     if finish.feather_edge > 0:
         changed = _feathered(changed, finish.feather_edge)
-    changed[changed < finish.alpha_threshold] = 0
+    if finish.alpha_threshold > 0:
+        changed = np.where(changed < finish.alpha_threshold, np.float32(0), changed)
     return changed
 
 

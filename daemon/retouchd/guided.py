@@ -7,15 +7,14 @@ averaged. With weights, the fit listens to what is known and fills in what is no
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
 Colours = NDArray[np.float32]  # [H, W, 3] in [0, 1]
-Values = NDArray[Any]
+Plane = NDArray[np.float32]  # [H, W]
+Planes = tuple[Plane, ...]
 Fit = NDArray[np.float32]  # [H, W, 4]: three slopes and an offset
 
 _EPS = 1e-4  # variance of colour that counts as flat: a hundredth of the range, squared
@@ -31,22 +30,29 @@ def fit(
     guide: [H, W, 3] in [0, 1]. radius: of the square windows, at least 1. eps: at least 1e-5,
     which float32 can still resolve. weight: [H, W] ≥ 0, how much each pixel says; None: all alike.
     """
-    mean = _Mean(guide.shape, radius, weight)
+    mean = _Mean(radius, weight)
     # Variances are differences of squares: the smaller the numbers, the less is lost.
     middle = guide.mean((0, 1), dtype=np.float64).astype(np.float32)
-    centred = guide - middle
-    mean_guide, mean_alpha = mean(centred), mean(alpha)
-    shared = mean(centred * alpha[..., None]) - mean_guide * mean_alpha[..., None]
-    slopes = _solve(_covariance(centred, mean_guide, mean, eps), shared)
-    offset = mean_alpha - _dot(slopes, mean_guide)
-    averaged = mean.of_windows(np.dstack([slopes, offset]))
-    averaged[..., 3] -= averaged[..., :3] @ middle
-    return averaged
+    colours = _planes(guide - middle)
+    means, mean_alpha = tuple(map(mean, colours)), mean(alpha)
+    shared = tuple(
+        mean(colour * alpha) - level * mean_alpha
+        for colour, level in zip(colours, means, strict=True)
+    )
+    slopes = _solve(_covariance(colours, means, mean, eps), shared)
+    offset = mean_alpha - _dot(slopes, means)
+    *slopes_around, offset = map(mean.of_windows, (*slopes, offset))
+    for slope, level in zip(slopes_around, middle, strict=True):
+        offset -= slope * level
+    return np.asarray(cv2.merge([*slopes_around, offset]), np.float32)
 
 
 def apply(fitted: Fit, guide: Colours) -> Alpha:
     """The alpha [H, W] that a fit makes of a photo of its size; may leave [0, 1] a little."""
-    return _dot(fitted[..., :3], guide) + fitted[..., 3]
+    *slopes, offset = _planes(fitted)
+    alpha = _dot(tuple(slopes), _planes(guide))
+    alpha += offset
+    return alpha
 
 
 def fill(guide: Colours, trimap: Alpha, prior: Alpha, radius: int, *, eps: float = _EPS) -> Alpha:
@@ -64,64 +70,79 @@ def fill(guide: Colours, trimap: Alpha, prior: Alpha, radius: int, *, eps: float
 
 
 class _Mean:
-    """Means over windows [H, W] or [H, W, C], weighted by pixel; they end at the photo's border."""
+    """Means over windows [H, W], weighted by pixel.
 
-    def __init__(self, shape: tuple[int, ...], radius: int, weight: Alpha | None) -> None:
-        self._side = 2 * radius + 1
+    With weights windows end at the array's border; without, the border repeats beyond it.
+    """
+
+    def __init__(self, radius: int, weight: Alpha | None) -> None:
+        self._side = (2 * radius + 1, 2 * radius + 1)
         self._weight = weight
-        self._total = self._box(np.ones(shape[:2], np.float32) if weight is None else weight)
+        if weight is not None:
+            self._total = np.maximum(self._box(weight), _NOBODY)
+            self._say = self._box(self._total)
 
-    def __call__(self, values: Values) -> Values:
-        weighted = values if self._weight is None else values * _like(self._weight, values)
-        mean: Values = self._box(weighted) / _like(np.maximum(self._total, _NOBODY), values)
+    def __call__(self, plane: Plane) -> Plane:
+        if self._weight is None:
+            return self._box(plane)
+        mean = self._box(plane * self._weight)
+        mean /= self._total
         return mean
 
-    def of_windows(self, values: Values) -> Values:
+    def of_windows(self, plane: Plane) -> Plane:
         """The mean of what the windows around a pixel found, by how much each had to go on."""
-        say = np.ones_like(self._total)
-        if self._weight is not None:
-            np.maximum(self._total, _NOBODY, out=say)
-        mean: Values = self._box(values * _like(say, values)) / _like(self._box(say), values)
+        if self._weight is None:
+            return self._box(plane)
+        mean = self._box(plane * self._total)
+        mean /= self._say
         return mean
 
-    def _box(self, values: Values) -> Values:
-        side = (self._side, self._side)
-        summed: Values = cv2.blur(values, side, borderType=cv2.BORDER_CONSTANT)
-        return summed
+    def _box(self, plane: Plane) -> Plane:
+        border = cv2.BORDER_REPLICATE if self._weight is None else cv2.BORDER_CONSTANT
+        return np.asarray(cv2.blur(plane, self._side, borderType=border), np.float32)
 
 
-def _like(plane: Values, values: Values) -> Values:
-    return plane if values.ndim == 2 else plane[..., None]
+def _planes(array: NDArray[np.float32]) -> Planes:
+    """[H, W, C], each channel by itself: all that follows is faster so."""
+    return tuple(np.asarray(plane, np.float32) for plane in cv2.split(array))
 
 
-def _dot(first: Values, second: Values) -> Values:
-    # Three products are faster than what numpy has for this, also on planes.
-    dot: Values = first[..., 0] * second[..., 0]
-    dot += first[..., 1] * second[..., 1]
-    dot += first[..., 2] * second[..., 2]
+def _dot(first: Planes, second: Planes) -> Plane:
+    dot: Plane = first[0] * second[0]
+    dot += first[1] * second[1]
+    dot += first[2] * second[2]
     return dot
 
 
 _ENTRIES = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
-def _covariance(guide: Colours, middle: Colours, mean: _Mean, eps: float) -> tuple[Values, ...]:
+def _covariance(colours: Planes, means: Planes, mean: _Mean, eps: float) -> Planes:
     """The upper half of the covariance of colour in each window, with eps on its diagonal."""
-    products = mean(np.dstack([guide[..., i] * guide[..., j] for i, j in _ENTRIES[:3]]))
-    others = mean(np.dstack([guide[..., i] * guide[..., j] for i, j in _ENTRIES[3:]]))
-    squares = np.dstack([products, others])
-    return tuple(
-        squares[..., n] - middle[..., i] * middle[..., j] + np.float32(eps if i == j else 0)
-        for n, (i, j) in enumerate(_ENTRIES)
-    )
+    found = []
+    for i, j in _ENTRIES:
+        entry = mean(colours[i] * colours[j])
+        entry -= means[i] * means[j]
+        if i == j:
+            entry += np.float32(eps)
+        found.append(entry)
+    return tuple(found)
 
 
-def _solve(matrix: tuple[Values, ...], right: Values) -> Values:
-    """x [H, W, 3] of symmetric 3×3 systems at every pixel, by the adjugate."""
+def _solve(matrix: Planes, right: Planes) -> Planes:
+    """x, y, z of symmetric 3×3 systems at every pixel, by elimination; all are well above zero."""
     a, b, c, d, e, f = matrix
-    p, q, r = d * f - e * e, c * e - b * f, b * e - c * d
-    s, t, u = a * f - c * c, b * c - a * e, a * d - b * b
-    x, y, z = (right[..., i] for i in range(3))
-    solution = np.dstack([p * x + q * y + r * z, q * x + s * y + t * z, r * x + t * y + u * z])
-    solution /= (a * p + b * q + c * r)[..., None]
-    return solution
+    x, y, z = right
+    once = np.reciprocal(a)
+    second, third = b * once, c * once
+    d, e, f = _less(d, second, b), _less(e, second, c), _less(f, third, c)
+    y, z = _less(y, second, x), _less(z, third, x)
+    third = e / d
+    z = _less(z, third, y) / _less(f, third, e)
+    y = _less(y, e, z) / d
+    return _less(_less(x, b, y), c, z) * once, y, z
+
+
+def _less(plane: Plane, factor: Plane, other: Plane) -> Plane:
+    product: Plane = factor * other
+    return np.subtract(plane, product, out=product)

@@ -33,6 +33,33 @@ def resized(array: NDArray[Any], size: Size) -> NDArray[Any]:
     return changed.reshape(*size, *array.shape[2:])
 
 
+def sampled(array: NDArray[Any], size: Size) -> NDArray[Any]:
+    """An array at a smaller (height, width), up to twenty times as fast as the mean.
+
+    It is halved as often as that goes, and interpolated linearly from there: nearly as smooth, but
+    a pixel sees a little of its neighbours, and the last row of an odd side may be left out.
+    """
+    halves, scale = array, np.array(array.shape[:2]) / size
+    while min(scale) >= 2:
+        halves, scale = halved(halves), scale / 2
+    # With sizes given OpenCV would stretch what an odd side lost in halving.
+    across, down = 1 / scale[1], 1 / scale[0]
+    small: NDArray[Any] = cv2.resize(halves, None, fx=across, fy=down)
+    missing = [max(0, want - have) for want, have in zip(size, small.shape, strict=False)]
+    if any(missing):
+        edge = cv2.BORDER_REPLICATE
+        small = cv2.copyMakeBorder(small, 0, missing[0], 0, missing[1], edge)
+    return np.ascontiguousarray(small[: size[0], : size[1]]).reshape(*size, *array.shape[2:])
+
+
+def halved(array: NDArray[Any]) -> NDArray[Any]:
+    """The means of every two by two pixels; the last row and column of odd sides are left out."""
+    height, width = array.shape[0] // 2, array.shape[1] // 2
+    even = array[: 2 * height, : 2 * width]
+    half: NDArray[Any] = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return half.reshape(height, width, *array.shape[2:])
+
+
 def colours(pixels: Pixels) -> Pixels:
     """A photo's colours without its alpha: [H, W, 1 or 3], contiguous."""
     kept = pixels[..., :1] if pixels.shape[2] < 3 else pixels[..., :3]
@@ -59,25 +86,3 @@ def shrinking(large: int, small: int, part: Span, cells: Span) -> Matrix:
     ends = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shares: Matrix = (np.maximum(ends, 0) * (small / large)).astype(np.float32)
     return shares
-
-
-def enlarging(large: int, small: int, part: Span, cells: Span, *, cubic: bool = False) -> Matrix:
-    """How ``part`` of an axis of ``large`` pixels is interpolated from ``cells`` of ``small``.
-
-    The outermost cells go on forever. Linear, or Keys' cubic convolution with OpenCV's slope.
-    """
-    centres = (np.arange(*part) + 0.5) * (small / large) - 0.5
-    first = np.floor(centres).astype(np.int64)
-    matrix = np.zeros((len(centres), cells[1] - cells[0]), np.float32)
-    rows = np.arange(len(centres))
-    for tap in range(-1, 3) if cubic else range(2):
-        distance = np.abs(centres - first - tap)
-        column = np.clip(first + tap, cells[0], cells[1] - 1) - cells[0]
-        matrix[rows, column] += _cubic(distance) if cubic else 1 - distance
-    return matrix
-
-
-def _cubic(x: NDArray[np.float64], a: float = -0.75) -> NDArray[np.float64]:
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
