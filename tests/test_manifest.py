@@ -11,7 +11,7 @@ import pytest
 
 from retouchd.errors import ModelUnusable, StartError
 from retouchd.fitting import Fit
-from retouchd.manifest import available, builtin_entries, entries, resolve, verify
+from retouchd.manifest import available, builtin_entries, entries, resolve, task_named, verify
 from retouchd.regions import DEFAULTS
 from retouchd.resources import resource
 from retouchd.weightfile import sha256_of
@@ -224,3 +224,18 @@ def test_the_original_folder_stands_for_the_checkpoint_in_it(tmp_path: Path) -> 
     assert resolve(f"{tmp_path}/places", tmp_path).path == checkpoint
     assert resolve("places", tmp_path).path == checkpoint
     verify(resolve("places", tmp_path))
+
+
+def test_what_a_file_is_for_is_told_by_its_content(tmp_path: Path) -> None:
+    """``--model FILE`` is for the lanes of that task."""
+    head = b'{"__metadata__":{"architecture":"cvunet"}}'
+    (tmp_path / "cut.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
+    (tmp_path / "paint.safetensors").write_bytes(b"anything else")
+
+    assert task_named(str(tmp_path / "cut.safetensors"), tmp_path) == "matte"
+    assert task_named("cut.safetensors", tmp_path) == "matte"
+    assert task_named("paint.safetensors", tmp_path) == "inpaint"
+    assert task_named("gone.safetensors", tmp_path) == "inpaint"
+    assert task_named("other.onnx", tmp_path) == "matte"
+    assert task_named("trimap", tmp_path) == "matte"
+    assert task_named("classical", tmp_path) == "inpaint"

@@ -100,7 +100,11 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Grid:
-    """How pixels and cells lie upon each other."""
+    """How pixels and cells lie upon each other.
+
+    Both ways could be products with matrices; but numpy has those done by threads that wait for
+    each other by spinning, which costs many times the work.
+    """
 
     down: _Axis
     across: _Axis

@@ -33,6 +33,7 @@ _STARTING = 60.0
 that is short for a busy machine would else kill one hand after the other before it can begin."""
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Several hands work at once; each keeps to one core, and to little address space."""
+_BURIAL = 3.0  # seconds that killed hands get at the end: dying takes a while on a busy machine
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,7 @@ class Hands:
             # hangs in the kernel would keep the other side open, so the line is cut here.
             with contextlib.suppress(OSError):
                 hand.sock.shutdown(socket.SHUT_RDWR)
-        deadline = time.monotonic() + 1.0
+        deadline = time.monotonic() + _BURIAL
         abandoned = [one.process for one in self._abandoned]
         for process in [hand.process for hand in hands] + abandoned:
             with contextlib.suppress(subprocess.TimeoutExpired):

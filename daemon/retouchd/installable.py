@@ -10,7 +10,8 @@ from typing import Any
 
 from retouchd.entry import GEOMETRY, Architecture, Entry
 from retouchd.errors import ModelUnusable
-from retouchd.manifest import ModelSpec, architecture_in, checked_entry
+from retouchd.manifest import ModelSpec, checked_entry
+from retouchd.weightfile import architecture_in
 
 _LAMA = "RGB in [0, 1] with the hole set to 0, and the mask; sides padded to 8"
 _SIZES = {"size", "short_side"}

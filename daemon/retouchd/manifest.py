@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from retouchd.entry import LARGEST, Architecture, Entry, Task, task_of
 from retouchd.errors import ModelUnusable
 from retouchd.onnx_contract import OnnxContract
 from retouchd.resources import resource
-from retouchd.weightfile import sha256_of, unreadable, weights_in
+from retouchd.weightfile import architecture_of, sha256_of, unreadable, weights_in
 
 if TYPE_CHECKING:  # what lists models must not wait for numpy
     from retouchd.fitting import Fit
@@ -34,7 +34,6 @@ _FORMATS_OF: Mapping[Architecture, tuple[str, ...]] = {
     "onnx": (".onnx",),
 }
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
-_LONGEST_HEADER = 1 << 20  # bytes; that of big-lama has a tenth
 _ALGORITHM = 1  # raise it when one without weights works differently: old results are then stale
 
 
@@ -134,11 +133,17 @@ def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
 
 
 def task_named(name_or_path: str, models_folder: Path) -> Task:
-    """What a model is for, as far as its name tells: files are LaMas, unless they are ONNX."""
+    """What a model is for, as far as that can be told at a glance; what there is not at all is left
+    to ``resolve``."""
     known = entries(models_folder)
     if name_or_path in known:
         return task_of(known[name_or_path].architecture)
-    return "matte" if name_or_path.lower().endswith(".onnx") else "inpaint"
+    if name_or_path.lower().endswith(".onnx"):
+        return "matte"
+    for path in (Path(name_or_path).expanduser(), models_folder / name_or_path):
+        if path.is_file() and os.access(path, os.R_OK):
+            return task_of(architecture_of(path))
+    return "inpaint"
 
 
 def _not_installed(name: str) -> ModelUnusable:
@@ -201,23 +206,12 @@ def _from_file(given: str, models_folder: Path) -> ModelSpec:
         )
     check_format(ModelSpec(given, "lama", path, ""))
     try:
-        with path.open("rb") as file:
-            architecture = architecture_in(file.read(_LONGEST_HEADER))
+        architecture = architecture_of(path)
         digest = sha256_of(path)
     except OSError as error:
         raise unreadable(given, path, error) from None
     entry = Entry(architecture=architecture, file=str(path), sha256=digest)
     return replace(_spec(given, entry, models_folder), notes="a file that no manifest describes")
-
-
-def architecture_in(content: bytes) -> Architecture:
-    """cvunet where a .safetensors file's own metadata says so; anything else is taken for LaMa."""
-    length = int.from_bytes(content[:8], "little")
-    try:
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-        return "cvunet" if metadata["architecture"] == "cvunet" else "lama"
-    except (ValueError, LookupError, TypeError):
-        return "lama"
 
 
 def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from io import BufferedReader
 from pathlib import Path
 
+from retouchd.entry import Architecture
 from retouchd.errors import ModelUnusable
 
 MAX_WEIGHTS_BYTES = 2 << 30  # big-lama with its discriminator is a fifth of that, BiRefNet a half
 
+_LONGEST_HEADER = 1 << 20  # bytes; that of big-lama has a tenth
 _ORIGINAL_FOLDER = Path("models/best.ckpt")  # how the authors of LaMa hand their weights out
+
+
+def architecture_in(content: bytes) -> Architecture:
+    """cvunet where a .safetensors file's own metadata says so; anything else is taken for LaMa."""
+    length = int.from_bytes(content[:8], "little")
+    try:
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        return "cvunet" if metadata["architecture"] == "cvunet" else "lama"
+    except (ValueError, LookupError, TypeError):
+        return "lama"
+
+
+def architecture_of(path: Path) -> Architecture:
+    """``architecture_in`` a file, by its beginning; raises OSError."""
+    with path.open("rb") as file:
+        return architecture_in(file.read(_LONGEST_HEADER))
 
 
 def sha256_of(path: Path) -> str:
