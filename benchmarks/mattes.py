@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -149,3 +150,7 @@ def _sum_up(found: Sequence[tuple[float, float, float]]) -> None:
     alone = statistics.median(max(forward, files) / wall for forward, files, wall in found)
     both = statistics.median((forward + files) / wall for forward, files, wall in found)
     print(f"\n{slower} bound it: {alone:.2f} of that rate; {both:.2f} of what both take in turn")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
