@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -42,20 +43,29 @@ def canvas_bytes(order: Order) -> int:
 def cut_out(tools: Tools, order: Order, prepared: Prepared, watch: Stopwatch) -> Product:
     """Ask the network for the alpha, where one is asked, and write the temporary outputs."""
     photo, *rest = prepared.arrays
-    arguments = _to_finish(order, prepared)
     if prepared.facts["placement"] is None:
-        with watch.stage("encode"):
-            facts, _ = tools.call(order, "finish_matte", arguments, [photo, *rest])
-        return _product(facts, ())
+        return _finish(tools, order, prepared, watch, [photo, *rest])
     with watch.stage("model"):
         alpha, asking = _alpha(tools, order, rest)
     watch.stages["device"] = round(1000 * asking.seconds, 1)
     try:
-        with watch.stage("encode"):
-            facts, _ = tools.call(order, "finish_matte", arguments, [photo, alpha])
+        product = _finish(tools, order, prepared, watch, [photo, alpha])
     finally:
         alpha.close()
-    return _product(facts, tuple(sorted(asking.notes)))
+    return replace(product, notes=(*product.notes, *sorted(asking.notes)))
+
+
+def _finish(
+    tools: Tools,
+    order: Order,
+    prepared: Prepared,
+    watch: Stopwatch,
+    arrays: Sequence[SharedArray],
+) -> Product:
+    with watch.stage("encode"):
+        facts, _ = tools.call(order, "finish_matte", _to_finish(order, prepared), arrays)
+    output, *companions = (Written(**one) for one in facts["written"])
+    return Product(output, tuple(companions), facts["role"], tuple(facts["notes"]))
 
 
 def _alpha(tools: Tools, order: Order, picture: list[SharedArray]) -> tuple[SharedArray, Asking]:
@@ -66,11 +76,6 @@ def _alpha(tools: Tools, order: Order, picture: list[SharedArray]) -> tuple[Shar
     shared, alpha = allocate(shown.shape, "float32")
     alpha[...] = np.asarray(answer)[..., 0]
     return shared, asking
-
-
-def _product(facts: Values, notes: tuple[str, ...]) -> Product:
-    output, *companions = (Written(**one) for one in facts["written"])
-    return Product(output, tuple(companions), facts["role"], (*facts["notes"], *notes))
 
 
 def _to_finish(order: Order, prepared: Prepared) -> Values:

@@ -140,10 +140,9 @@ def task_named(name_or_path: str, models_folder: Path) -> Task:
         return task_of(known[name_or_path].architecture)
     if name_or_path.lower().endswith(".onnx"):
         return "matte"
-    for path in (Path(name_or_path).expanduser(), models_folder / name_or_path):
-        if path.is_file() and os.access(path, os.R_OK):
-            return task_of(architecture_of(path))
-    return "inpaint"
+    path = _place(name_or_path, models_folder)
+    readable = path.is_file() and os.access(path, os.R_OK)
+    return task_of(architecture_of(path)) if readable else "inpaint"
 
 
 def _not_installed(name: str) -> ModelUnusable:
@@ -195,9 +194,14 @@ def check_format(spec: ModelSpec) -> None:
     )
 
 
-def _from_file(given: str, models_folder: Path) -> ModelSpec:
+def _place(given: str, models_folder: Path) -> Path:
+    """Where the file lies that a path means, if it is anywhere."""
     places = [weights_in(place) for place in (Path(given).expanduser(), models_folder / given)]
-    path = next((place.absolute() for place in places if place.is_file()), places[0].absolute())
+    return next((place.absolute() for place in places if place.is_file()), places[0].absolute())
+
+
+def _from_file(given: str, models_folder: Path) -> ModelSpec:
+    path = _place(given, models_folder)
     if path.suffix.lower() == ".onnx":
         raise ModelUnusable(
             model=given,

@@ -120,9 +120,9 @@ def temporary(token: str) -> str:
     return f"{OUR_PREFIX}{token}.tmp"
 
 
-def companion_token(token: str, companion: str) -> str:
-    """The token of a companion's temporary file, from that of the output."""
-    return f"{token}-{companion}"
+def temporary_of(output: str, companion: str) -> str:
+    """The temporary name of a companion, from that of its output; without a token, the output's."""
+    return f"{output.removesuffix('.tmp')}-{companion}.tmp" if companion else output
 
 
 def job_of_temporary(name: str, ledger: str) -> int | None:

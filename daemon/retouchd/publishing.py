@@ -17,7 +17,7 @@ from retouchd.hands import Call, Hands
 from retouchd.job import Companion, Drop, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
-from retouchd.naming import COMPANIONS, NameFacts, companion_token, expand, numbered, temporary
+from retouchd.naming import COMPANIONS, NameFacts, expand, numbered, temporary, temporary_of
 from retouchd.order import Product, Stopwatch, Written
 from retouchd.recording import folder_of_day, intend
 from retouchd.tasks.values import Original, stat_of
@@ -46,8 +46,7 @@ class Publishing:
 
     def temporary(self, job: Job, token: str = "") -> str:
         """The hidden name at the top of the outbox under which a job's output is written."""
-        name = f"{self._ledger.id}-{job.id}"
-        return temporary(companion_token(name, token) if token else name)
+        return temporary_of(temporary(f"{self._ledger.id}-{job.id}"), token)
 
     def publish(
         self,

@@ -15,7 +15,7 @@ from retouchd.errors import MaskUnreadable
 from retouchd.fitting import Fit, Placement, picture_of, place
 from retouchd.images import Metadata, Photo, decode_mask, encode, is_lossless
 from retouchd.masks import Names, fit_to, hole_from_grey
-from retouchd.naming import companion_token
+from retouchd.naming import temporary_of
 from retouchd.shared import SharedArray, attach, handing_over, put
 from retouchd.subject import from_backdrop, from_network, from_rough_mask
 from retouchd.tasks.backgrounds import check_background, read_background
@@ -138,7 +138,7 @@ def _write_piece(
         strip_metadata=output["strip_metadata"],
         name=name,
     )
-    hidden = _hidden(values, piece.token)
+    hidden = temporary_of(values["temporary"], piece.token)
     sha256 = write(root_of(values[role]), hidden, encoded.data)
     with written(root_of(values[role]), hidden) as file:
         lossless = is_lossless(result, format)
@@ -153,16 +153,9 @@ def _write_reason(cut: Cut, values: Values) -> Values:
     """The text that says why nobody should use the cut-out unseen."""
     inverted = values["mask_settings"]["invert"]
     data = cut.reason(values["name"], values["inbox"], inverted=inverted).encode()
-    hidden = _hidden(values, "reason")
+    hidden = temporary_of(values["temporary"], "reason")
     sha256 = write(root_of(values["review"]), hidden, data)
     return {"sha256": sha256, "size": len(data), "ending": ".review.txt", "token": "reason"}
-
-
-def _hidden(values: Values, token: str) -> str:
-    if not token:
-        return str(values["temporary"])
-    stem = values["temporary"].removesuffix(".tmp")
-    return f"{companion_token(stem, token)}.tmp"
 
 
 def see_background(values: Values, _: Sequence[SharedArray]) -> Answer:
