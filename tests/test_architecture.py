@@ -23,7 +23,7 @@ OWNERS = {
     "torch": {
         *("nets/", "weights.py", "archives.py", "checkpoints.py", "torchscript.py"),
         *("lama_names.py", "matting_weights.py", "tensorfile.py", "inpaint.py", "lama_painter.py"),
-        "matte_painter.py",
+        *("matte_painter.py", "network_painter.py"),
         *("device.py", "runner.py", "staging.py", "cuda_runner.py", "cuda_graphs.py"),
     },
     "onnxruntime": {"onnx_session.py"},

@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from retouchd import lama_painter
+from retouchd import network_painter
 from retouchd.config import Device
 from retouchd.device import Place
 from retouchd.engine import Request, Result
 from retouchd.errors import EngineTrouble
-from retouchd.lama_painter import LamaPainter, Room, open_lama
+from retouchd.lama_painter import open_lama
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.nets.fused_lama import FusedLama
+from retouchd.network_painter import NetworkPainter
 from retouchd.precision import Comparison, compare
+from retouchd.room import Room
 from retouchd.samples import Region, Unit, photo_like, to_unit
 
-Judged = Callable[[Comparison | None], LamaPainter]
+Judged = Callable[[Comparison | None], NetworkPainter]
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +98,9 @@ def test_the_picture_for_the_comparison_is_always_the_same_and_like_a_photo() ->
 def judged(spec: ModelSpec) -> Iterator[Judged]:
     """Opens the model's painter as if the self-check had found so."""
     opened = open_lama(spec, Place(), 4, lambda: None)
-    yield lambda comparison: LamaPainter(opened._networks, 4, comparison)
+    yield lambda comparison: NetworkPainter(
+        opened._networks, 4, lambda answer, region: None, comparison
+    )
     opened.close()
 
 
@@ -156,7 +160,7 @@ def test_float32_that_was_given_up_comes_back_from_the_same_file(
     painter = judged(Comparison(2.0, 0.001))
     (before,) = painter.start([photo_like(32)])()
 
-    painter._networks.forget("exact")
+    painter._networks.keep("bf16")
     assert spec.path is not None
     spec.path.unlink()
     make_lama(seed=7)
@@ -169,7 +173,7 @@ def test_only_the_better_precision_stays_in_memory(
     spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for found, kept in ((Comparison(2.0, 0.001), "short"), (Comparison(0.5, 0.001), "exact")):
-        monkeypatch.setattr(lama_painter, "compare", _comparing(found))
+        monkeypatch.setattr(network_painter, "compare", _comparing(found))
         painter = open_lama(spec, Place(), 1, lambda: None)
         assert vars(painter._networks).keys() & {"short", "exact"} == {kept}
         painter.close()
@@ -186,7 +190,7 @@ def _comparing(found: Comparison) -> Callable[..., Comparison]:
 def test_the_two_never_share_a_weight(judged: Judged) -> None:
     networks = judged(None)._networks
 
-    exact, short = (list(networks.get(name).parameters()) for name in ("fp32", "bf16"))
+    exact, short = (list(networks._in(name).parameters()) for name in ("fp32", "bf16"))
 
     assert {p.dtype for p in exact} == {torch.float32}
     assert {p.dtype for p in short} == {torch.bfloat16}

@@ -20,7 +20,7 @@ from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory
 from retouchd.fitting import Fit, picture_of, place
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
-from retouchd.matte_painter import Networks, network_input
+from retouchd.matte_painter import MatteNetworks, network_input
 from retouchd.matting_weights import cvunet_bytes
 from retouchd.nets.cvunet import CvUNet, CvUNetShape
 
@@ -248,9 +248,9 @@ def disturb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
     own work, which is its last argument."""
 
     def install(fault: Callable[..., Any]) -> None:
-        plain = Networks.alphas
+        plain = MatteNetworks.alphas
         monkeypatch.setattr(
-            Networks,
+            MatteNetworks,
             "alphas",
             lambda networks, precision, regions: fault(
                 networks, precision, regions, lambda: plain(networks, precision, regions)
