@@ -34,7 +34,7 @@ _FORMATS_OF: Mapping[Architecture, tuple[str, ...]] = {
     "onnx": (".onnx",),
 }
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
-_ALGORITHM = 1  # raise it when one without weights works differently: old results are then stale
+_ALGORITHM = 2  # raise it when one without weights works differently: old results are then stale
 
 
 @dataclass(frozen=True)

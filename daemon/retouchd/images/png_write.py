@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.images import png
-from retouchd.images.deflating import deflater, strategy_for
+from retouchd.images.deflating import Deflater
 from retouchd.images.metadata import Metadata
 from retouchd.images.photo import Pixels
 
@@ -25,7 +25,6 @@ Rows = NDArray[np.uint8]
 _LEFT, _UP, _MEAN = 1, 2, 3
 _COLOURS: Final = {1: png.GRAY, 2: png.GRAY_ALPHA, 3: png.RGB, 4: png.RGB_ALPHA}
 _GROUP: Final = 1 << 19
-_SAMPLE: Final = 1 << 16
 _TRIED: Final = 4
 _CHUNK: Final = 1 << 20
 
@@ -48,8 +47,7 @@ def write(pixels: Pixels, metadata: Metadata) -> bytes:
 
 def _compressed(pixels: Pixels) -> Iterator[bytes]:
     """The zlib stream in pieces of about ``_CHUNK`` bytes."""
-    out, strategy = bytearray(), strategy_for(_sample(pixels))
-    stream = deflater(strategy)
+    out, stream = bytearray(), Deflater()
     for top, end in _groups(pixels, _GROUP):
         out += stream.compress(_filtered(pixels, top, end))
         if len(out) >= _CHUNK:
@@ -65,14 +63,7 @@ def _groups(pixels: Pixels, size: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + rows, pixels.shape[0])
 
 
-def _sample(pixels: Pixels) -> bytes:
-    """Some filtered rows of the upper, the middle and the lower part."""
-    groups = list(_groups(pixels, _SAMPLE))
-    chosen = sorted({len(groups) * share // 6 for share in (1, 3, 5)})
-    return b"".join(_filtered(pixels, *groups[i]) for i in chosen)
-
-
-def _filtered(pixels: Pixels, top: int, end: int) -> bytes:
+def _filtered(pixels: Pixels, top: int, end: int) -> memoryview:
     """Rows top to end, each behind the number of the filter that all of them got."""
     rows, above = _bytes(pixels, top, end), _bytes(pixels, top - 1, end - 1)
     step = pixels.shape[2] * pixels.dtype.itemsize
@@ -81,7 +72,7 @@ def _filtered(pixels: Pixels, top: int, end: int) -> bytes:
     out = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
     out[:, 0] = kind
     np.subtract(rows, _predicted(kind, rows, above, step), out=out[:, 1:])
-    return out.tobytes()
+    return out.data
 
 
 def _bytes(pixels: Pixels, top: int, end: int) -> Rows:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.images import exif, tiff, tiff_pixels
-from retouchd.images.deflating import deflater, strategy_for
+from retouchd.images.deflating import deflated
 from retouchd.images.ifd import Order, Value, long, pack_tree, short
 from retouchd.images.metadata import Metadata
 from retouchd.images.photo import Pixels
@@ -26,7 +26,6 @@ DEFLATE: Final = 8
 _DIFFERENCED: Final = frozenset({5, 8, 50000})
 _HEAD: Final = 8
 _OUR_STRIP: Final = 1 << 18
-_SHARE: Final = 4
 _GROUP: Final = 64
 _LIMIT: Final = 2**32 - (1 << 20)
 _STRAIGHT_ALPHA: Final = 2
@@ -83,11 +82,8 @@ def _strips(pixels: Pixels, order: Order, packing: int) -> Iterator[bytes]:
         for part in _parts(pixels, rows):
             yield _stored(part, order, packing).tobytes()
     elif packing == DEFLATE:
-        sample = [_stored(part, order, packing).tobytes() for part in _sample(pixels, rows)]
-        strategy = strategy_for(b"".join(sample))
         for part in _parts(pixels, rows):
-            stream = deflater(strategy)
-            yield stream.compress(_stored(part, order, packing).tobytes()) + stream.flush()
+            yield deflated(_stored(part, order, packing).data)
     else:
         for part in _parts(pixels, _GROUP * rows):
             yield from tiff_pixels.compress(_stored(part, order, packing), packing)
@@ -96,13 +92,6 @@ def _strips(pixels: Pixels, order: Order, packing: int) -> Iterator[bytes]:
 def _parts(pixels: Pixels, rows: int) -> Iterator[Pixels]:
     for top in range(0, pixels.shape[0], rows):
         yield pixels[top : top + rows]
-
-
-def _sample(pixels: Pixels, rows: int) -> list[Pixels]:
-    """Some rows of the upper, the middle and the lower part."""
-    few = max(1, rows // _SHARE)
-    tops = {pixels.shape[0] * share // 6 for share in (1, 3, 5)}
-    return [pixels[top : top + few] for top in sorted(tops)]
 
 
 def _stored(part: Pixels, order: Order, packing: int) -> NDArray[np.uint8]:
