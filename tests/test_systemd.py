@@ -107,7 +107,7 @@ def test_the_service_is_exposed_little_with_a_gpu_and_a_share_as_well(unit: Path
 def test_the_service_is_restarted_for_ever_but_not_where_it_is_no_use(
     settings: dict[str, list[str]],
 ) -> None:
-    assert settings["Restart"] == ["on-failure"]
+    assert settings["Restart"] == ["always"]
     assert settings["StartLimitIntervalSec"] == ["0"]
     assert settings["RestartPreventExitStatus"] == ["2 4"]
 

@@ -20,12 +20,15 @@ from retouchd.machinery import Machinery, Say
 from retouchd.notify import Notifier
 from retouchd.pruning import Pruned
 from retouchd.status import jobs_a_minute, live_facts
+from retouchd.stillness import Stillness
 from retouchd.watching import Watching
 
 TICK = 0.5
 HEARTBEAT = 2.0
 DEVICE_PATIENCE = 600.0
 _SHORT_WAIT = 15.0
+_STILL = 4.0
+"""Seconds without a sign of work after which nobody waits for a hand at the end."""
 _FULL_EVERY = 60.0
 """Seconds from one round of pruning to the next while a lane has no space left."""
 _UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
@@ -43,7 +46,7 @@ class Service:
     """Runs until told to stop or, with ``once``, until nothing is left to do.
 
     read_config: reads the configuration again, for a reload. on_tick: called about twice a
-    second, for progress.
+    second, for progress. loading: whether nothing was begun yet, so that its end costs nothing.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Service:
         self._notifier = Notifier()
         self._watching = Watching(parts, clock, say, hasty=once)
         self.wish = Wish()
+        self.loading = True
         self._wake = threading.Event()
         parts.wake = self.wake
         parts.forget = self._watching.forget
@@ -79,6 +83,7 @@ class Service:
         """Everything from warm-up to the last commit; returns the exit code."""
         self._notifier.send(STATUS="loading the models")
         self._parts.engine.warm_up()
+        self.loading = False
         facts = self._parts.engine.describe()
         # What the self-check measured: precision, speed-up and error of each network.
         chosen = {"chosen": facts["auto"]} if facts.get("auto") else {}
@@ -229,10 +234,16 @@ class Service:
         self._notifier.send(STOPPING=1, STATUS="finishing what is under way")
         self._watching.stop()
         self._parts.pipeline.stop()
-        deadline = self._clock.monotonic() + self._config.drain
-        while self._parts.pipeline.busy and self._clock.monotonic() < deadline:
+        deadline, still = self._clock.monotonic() + self._config.drain, Stillness(_STILL)
+        while self._worth_waiting(still) and self._clock.monotonic() < deadline:
             self._notifier.send(EXTEND_TIMEOUT_USEC=int((TICK + 10) * 1e6), WATCHDOG=1)
             self._wake.wait(TICK)
             self._wake.clear()
         with contextlib.suppress(sqlite3.Error):
             self._on_tick(self._parts)
+
+    def _worth_waiting(self, still: Stillness) -> bool:
+        """Whether a job is under way in a lane whose share does not hang, as far as one can see."""
+        at_work = self._parts.hands.at_work()
+        hanging = {at_work[pid] for pid in still.look(at_work, self._clock.monotonic())}
+        return bool(self._parts.pipeline.busy_lanes - hanging)

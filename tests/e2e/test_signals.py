@@ -6,12 +6,12 @@ import contextlib
 import itertools
 import os
 import signal
-import socket
-import threading
 import time
 from datetime import datetime, timedelta
 
 import pytest
+
+from helpers.tiny_network import install
 
 PAIRS = 6
 
@@ -226,46 +226,10 @@ class TestReloading:
         running.wait_for("done", lane="goes")
 
 
-class Notified:
-    """Listens as systemd does."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self._socket.settimeout(0.2)
-        self.seen: list[tuple[float, dict[str, str]]] = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def _listen(self):
-        while not self._ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                lines = self._socket.recv(65536).decode().splitlines()
-                self.seen.append((time.monotonic(), dict(line.split("=", 1) for line in lines)))
-
-    def close(self):
-        self._ended.set()
-        self._thread.join(5)
-        self._socket.close()
-
-    def times(self, **wanted):
-        return [at for at, fields in list(self.seen) if wanted.items() <= fields.items()]
-
-
-@pytest.fixture
-def notified(tmp_path):
-    listener = Notified(tmp_path / "notify")
-    yield listener
-    listener.close()
-
-
-def test_systemd_hears_what_it_needs(spool, start, tmp_path, notified, eventually):
+def test_systemd_hears_what_it_needs(spool, start, notified, eventually):
     """Ready only when models and lanes are, a sign of life three times per period, every status
     line, the reload, and the stop."""
-    running = start(
-        environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
-    )
+    running = start(environment=notified.environment(3))
     running.wait_for("watching")
     assert eventually(lambda: bool(notified.times(READY="1")))
     (loading,) = notified.times(STATUS="loading the models")
@@ -284,11 +248,20 @@ def test_systemd_hears_what_it_needs(spool, start, tmp_path, notified, eventuall
     assert eventually(lambda: bool(notified.times(STOPPING="1")), 2)
 
 
-def test_a_dead_service_sends_no_sign_of_life(spool, start, tmp_path, notified, eventually):
+def test_models_that_still_load_do_not_hold_up_the_end(make_lanes, start_all, notified, eventually):
+    """As a shutdown has it: nothing was begun, so there is nothing to finish."""
+    lanes = make_lanes()
+    install(lanes.root / "state" / "models")
+    lanes.lane("cutouts", task="matte", model="mine")
+    running = start_all(lanes, environment=notified.environment(60))
+    assert eventually(lambda: bool(notified.times(STATUS="loading the models")))
+    assert stop(running)[0] == -signal.SIGTERM
+    assert not notified.times(READY="1")
+
+
+def test_a_dead_service_sends_no_sign_of_life(spool, start, notified, eventually):
     """SIGSTOP is the hang of a whole process: systemd has to find out by silence."""
-    running = start(
-        environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1500000"}
-    )
+    running = start(environment=notified.environment(1.5))
     running.wait_for("watching")
     assert eventually(lambda: bool(notified.times(WATCHDOG="1")))
     running.signal(signal.SIGSTOP)

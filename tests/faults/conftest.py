@@ -12,12 +12,30 @@ from pathlib import Path
 import pytest
 
 from helpers.campaign import Campaign, Expected, undisturbed_campaign
-from helpers.fixtures import children, eventually_fixture, inject, mount, start_all
+from helpers.container import Container
+from helpers.fixtures import (
+    children,
+    eventually_fixture,
+    inject,
+    make_share,
+    mount,
+    notified,
+    start_all,
+)
 from helpers.reader import Reader
 from helpers.shim import Shim, build
 from helpers.tally import Tally
+from helpers.unit import Unit
 
-__all__ = ["children", "eventually_fixture", "inject", "mount", "start_all"]
+__all__ = [
+    "children",
+    "eventually_fixture",
+    "inject",
+    "make_share",
+    "mount",
+    "notified",
+    "start_all",
+]
 TIMEOUT = 600
 SOAK_TIMEOUT = 7200
 _TALLY = pytest.StashKey[Tally]()
@@ -85,6 +103,16 @@ def expected_of(
 def campaign(tmp_path: Path) -> Campaign:
     """A lane of each task, and drops for them."""
     return Campaign(tmp_path / "root")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
+    """The service as it is installed, on a machine of its own with a real systemd."""
+    container = Container(tmp_path_factory.mktemp("machine"))
+    try:
+        yield Unit(container)
+    finally:
+        container.close()
 
 
 @pytest.fixture

@@ -97,11 +97,16 @@ def _serve(choice: Choice, *, once: bool) -> None:
 
 @contextmanager
 def _signals(service: Service) -> Iterator[None]:
-    """Handlers that only set flags; the old ones come back afterwards."""
+    """Handlers that only set flags; the old ones come back afterwards. Until the models are loaded
+    SIGTERM ends the process, as it does before."""
 
     # Not even waking the loop: the lock of its event may be held by the very code interrupted.
     def stop(number: int, frame: FrameType | None) -> None:
         service.wish.stop = True
+        if number == signal.SIGTERM and service.loading:
+            # Loading can take minutes, and Python would wait for the thread that does it.
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def reload(number: int, frame: FrameType | None) -> None:
         service.wish.reload = True
