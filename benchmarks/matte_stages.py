@@ -2,9 +2,10 @@
 
 Real photos with reference alphas, enlarged to 2 and 12 megapixels with a camera's grain, as JPEG.
 The network's answer is the alpha reduced to 512 px. All that follows runs in this process by the
-functions that the hand calls, with the lane's defaults: the alpha at full size with the photo's
-edges, what people ask of it, the verdict, the subject's own colours, the canvas, the PNG, its
-sha256, and the look at what was written. CPU time, user and system, all threads.
+functions that the hand calls, with the lane's defaults: the network's picture, the alpha at full
+size with the photo's edges, what people ask of it, the verdict, the subject's own colours, the
+canvas, the PNG, its sha256, and the look at what was written. CPU time, user and system, all
+threads.
 
 python -m benchmarks matte-stages
 """
@@ -27,7 +28,7 @@ import numpy as np
 from benchmarks.stages import Meter
 from retouchd import cutout, subject
 from retouchd.config.matte import Matte
-from retouchd.fitting import Fit, place
+from retouchd.fitting import Fit, picture_of, place
 from retouchd.images import Photo, decode, encode
 from retouchd.scaling import resized
 from retouchd.verify import check_written
@@ -38,13 +39,13 @@ ROUNDS = 5
 SIDE = 512
 GRAIN = 5.0
 PARTS: dict[str, tuple[tuple[ModuleType, str], ...]] = {
-    "enlarge": ((subject, "enlarge"),),
+    "enlarge": ((subject, "enlarge"), (subject, "enlarge_to_bytes")),
     "finish": ((cutout, "finished"),),
     "judge": ((cutout, "triage"),),
     "foreground": ((cutout, "cut_out"), (cutout, "uncut")),
     "place": ((cutout, "placed"),),
 }
-STAGES = ("decode", *PARTS, "between", "encode", "sha256", "check")
+STAGES = ("decode", "picture", *PARTS, "between", "encode", "sha256", "check")
 
 Pixels = np.ndarray[Any, Any]
 
@@ -91,6 +92,8 @@ def _work(jpeg: bytes, alpha: Pixels) -> Counter[str]:
     with meter.stage("decode"):
         found = decode(jpeg, "p.jpg", 1 << 30)
     at = place(found.pixels.shape[:2], Fit(size=SIDE))
+    with meter.stage("picture"):
+        picture_of(found.pixels, at)
     picture = np.zeros(at.picture, np.float32)
     picture[at.slices] = alpha
     with meter.watching(PARTS), meter.stage("between"):

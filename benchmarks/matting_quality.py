@@ -42,7 +42,7 @@ from retouchd.fitting import photo_part, picture_of, place
 from retouchd.foreground import foreground
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
-from retouchd.scaling import resized
+from retouchd.scaling import resized, unit
 from retouchd.subject import Subject, from_backdrop, from_network, from_rough_mask
 from retouchd.trimap import from_mask
 
@@ -162,7 +162,7 @@ def _source(network: Network) -> Source:
 def _judged(case: Case, subject: Subject) -> Found:
     matte = Matte()
     cut = judged(case.photo, subject, matte.work())
-    return Found(cut.alpha, cut.confidence < matte.review_below)
+    return Found(unit(cut.alpha), cut.confidence < matte.review_below)
 
 
 def _rectangle(case: Case) -> Found:

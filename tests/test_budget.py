@@ -111,3 +111,33 @@ def test_jobs_that_all_need_more_than_is_left_get_on_one_by_one() -> None:
     assert most == [1]
     with budget.spend(100):
         pass
+
+
+def test_a_lane_that_holds_nothing_does_not_wait_for_the_others() -> None:
+    """Theirs may wait for a share that hangs; but one at a time goes over the total."""
+    budget, entered = ByteBudget(100), threading.Semaphore(0)
+    leave = threading.Event()
+
+    def work(lane: str, amount: int) -> None:
+        with budget.spend(amount, lane):
+            entered.release()
+            leave.wait(5)
+
+    def start(lane: str, amount: int) -> bool:
+        thread = threading.Thread(target=work, args=(lane, amount), daemon=True)
+        threads.append(thread)
+        thread.start()
+        return entered.acquire(timeout=0.1)
+
+    threads: list[threading.Thread] = []
+    assert start("ill", 100)
+    assert not start("ill", 1)
+    assert start("well", 80)
+    assert not start("well", 1)
+    assert not start("third", 1)
+    leave.set()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads)
+    with budget.spend(100, "ill"):
+        assert not budget._fits(1)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from retouchd.budget import ByteBudget
+from retouchd.call import Call
 from retouchd.config import parse
 from retouchd.cutting import canvas_bytes, to_prepare
 from retouchd.errors import HandDied, ShareHung
 from retouchd.fitting import Fit
-from retouchd.hands import Call
 from retouchd.job import FileStat
 from retouchd.order import Model, Order
 from retouchd.roots import RootRef
@@ -99,6 +99,26 @@ def test_a_share_that_hangs_is_not_held_against_the_photo(hangs: str) -> None:
     with pytest.raises(ShareHung) as caught:
         tools.call(order("background: /mnt/share/wall.png", mask=True), "finish_matte", {})
     assert caught.value.facts["path"] == hangs
+
+
+class Doubting(Hanging):
+    """Hands that refuse the work until somebody has looked."""
+
+    def call(self, call: Call) -> tuple[dict[str, Any], Sequence[SharedArray]]:
+        self.asked.append(call.task)
+        if call.task == "finish_matte" and "probe" not in self.asked:
+            error = ShareHung(path=call.subject, seconds="1")
+            error.facts["asked"] = False
+            raise error
+        return {}, []
+
+
+def test_what_nobody_tried_is_not_held_against_the_photo_either() -> None:
+    """Another file hung; the folders answer, so it is asked again."""
+    hands: Any = Doubting("nothing")
+    engine: Any = None
+    Tools(hands, engine, ByteBudget(1)).call(order(mask=True), "finish_matte", {})
+    assert hands.asked[0] == hands.asked[-1] == "finish_matte"
 
 
 def test_where_every_folder_answers_it_is_the_photo() -> None:

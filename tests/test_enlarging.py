@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retouchd import enlarging
-from retouchd.enlarging import enlarge, undecided
+from retouchd.enlarging import enlarge, enlarge_to_bytes, undecided
 from retouchd.scaling import resized
 
 
@@ -96,6 +96,17 @@ def test_patches_of_any_size_give_the_same(size, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(enlarging, "_GAP", 0)
 
     np.testing.assert_allclose(enlarge(pixels, small), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (301, 397), (30, 40)])
+def test_in_bytes_it_is_the_same_but_for_rounding(size) -> None:
+    alpha = _disc(*size)
+    small = resized(alpha, (50, 66))
+
+    found = enlarge_to_bytes(_photo(alpha), small)
+
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found / 255, enlarge(_photo(alpha), small), atol=1.1 / 255)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])

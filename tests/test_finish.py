@@ -121,3 +121,12 @@ def test_a_bilateral_filter_smooths_a_ragged_edge_the_same_in_every_tile() -> No
     assert np.abs(np.diff(found)).sum() < 0.5 * np.abs(np.diff(ragged)).sum()
     whole = cv2.bilateralFilter(ragged, 9, 0.3, 2)
     np.testing.assert_allclose(found[8:-8, 8:-8], whole[8:-8, 8:-8], atol=2e-3)
+
+
+def test_bytes_stay_what_they_are_unless_something_is_asked_for() -> None:
+    grey = (_alpha(BIG, SMALL) * 255).astype(np.uint8)
+    asked = Finish(erode_kernel=5)
+
+    assert finished(grey, Finish()) is grey
+    found = finished(grey, asked)
+    np.testing.assert_array_equal(found, finished(grey.astype(np.float32) / 255, asked))

@@ -14,9 +14,9 @@ import pytest
 
 from retouchd import classical, files
 from retouchd.budget import ByteBudget
+from retouchd.call import Call
 from retouchd.config import parse
 from retouchd.engine import Request, Result
-from retouchd.hands import Call
 from retouchd.order import Model, Order, Stopwatch
 from retouchd.roots import Root
 from retouchd.tasks import TASKS

@@ -183,3 +183,16 @@ def test_the_same_photo_in_two_colours_is_found_exactly() -> None:
 
     assert np.abs(first - front)[alpha > 0.1].max() < 0.03
     assert np.abs(second - back)[alpha < 0.9].max() < 0.03
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("way", [cut_out, uncut])
+def test_an_alpha_may_be_of_the_photos_type(way, dtype: type) -> None:
+    photo, alpha, *_ = _scene(dtype=dtype)
+    top = np.iinfo(dtype).max
+    samples = np.round(alpha * top).astype(dtype)
+
+    found = way(photo, samples)
+
+    np.testing.assert_array_equal(found[..., -1], samples)
+    np.testing.assert_array_equal(found, way(photo, samples.astype(np.float32) / top))

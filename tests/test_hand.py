@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -22,3 +24,25 @@ def test_freed_memory_is_given_back_only_when_no_task_waits(
             theirs.send(b"a task")
         hand._tidy_when_idle(ours)
     assert len(given) == times
+
+
+NOISY = """
+import os, sys
+from retouchd import hand
+
+hand._hush_decoders()
+os.write(2, b"libpng warning: {")
+print("what Python says", file=sys.stderr)
+raise ValueError("and how it ends")
+"""
+
+
+def test_what_decoders_complain_of_does_not_get_into_the_log() -> None:
+    """They write in pieces, into the middle of the service's lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("what Python says\n")
+    assert "ValueError: and how it ends" in done.stderr
+    assert "libpng" not in done.stderr

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from retouchd.call import Call
 from retouchd.errors import (
     HandDied,
     IoTrouble,
@@ -26,7 +27,7 @@ from retouchd.errors import (
     ShareHung,
     Unexpected,
 )
-from retouchd.hands import Call, Hands, _understand
+from retouchd.hands import Hands, _understand
 from retouchd.roots import Root, RootRef
 from retouchd.shared import attach, put
 
@@ -50,7 +51,7 @@ def pool() -> Iterator[Callable[..., Hands]]:
 
 def scan(ref: RootRef, lane: str = "a", within: float = 8.0) -> Call:
     values = {"root": asdict(ref), "ignore": [], "excluded": []}
-    return Call("scan", lane, ref.path, within, values)
+    return Call("scan", lane, ref.path, within, values, looks=True)
 
 
 def in_background(hands: Hands, call: Call) -> tuple[threading.Thread, list[object]]:
@@ -213,6 +214,24 @@ def test_lanes_that_hang_leave_a_hand_to_the_lane_that_does_not(
         thread.join()
 
 
+def test_a_lane_that_hangs_leaves_a_hand_to_the_work_of_the_other(
+    pool: Callable[..., Hands], make_root: Callable[..., Root]
+) -> None:
+    """Work leaves a hand to what is quick; but not if it is the lane's first."""
+    hands, root = pool(3, lanes=2), make_root()
+    threads = []
+    for number in range(2):
+        ill = replace(scan(root.ref, "ill"), long=number == 0)
+        threads.append(in_background(hands, ill)[0])
+        wait_until(lambda: len(hands.pids()) > number)  # noqa: B023
+        os.kill(hands.pids()[number], signal.SIGSTOP)
+    answer, _ = hands.call(replace(scan(root.ref, "well"), long=True))
+    assert answer["names"] == []
+    hands.close()
+    for thread in threads:
+        thread.join()
+
+
 def test_running_out_of_memory_fails_the_task_and_not_the_hand(
     pool: Callable[..., Hands], make_root: Callable[..., Root]
 ) -> None:
@@ -265,7 +284,8 @@ def test_hands_die_with_their_service() -> None:
     code = (
         "import time\n"
         "from retouchd.errors import RetouchdError\n"
-        "from retouchd.hands import Call, Hands\n"
+        "from retouchd.call import Call\n"
+        "from retouchd.hands import Hands\n"
         "hands = Hands(2, 1, 8 << 30)\n"
         "try: hands.call(Call('nothing', 'a', 'x', 8.0))\n"
         "except RetouchdError: print(hands.pids()[0], flush=True)\n"

@@ -10,6 +10,7 @@ import pytest
 
 from retouchd.clock import Clock
 from retouchd.config import parse
+from retouchd.errors import HandDied, IoTrouble, RootLost, TransientError
 from retouchd.intake import Intake
 from retouchd.job import FileStat, Role, State
 from retouchd.lanes import LaneState
@@ -39,6 +40,33 @@ def intake(ledger: Ledger) -> Intake:
         say=lambda *words, **facts: None,
         patience=5.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("errors", "paused"),
+    [
+        ([IoTrouble(path="/srv/a/inbox", cause="it errs")], False),
+        ([IoTrouble(path="/srv/a/inbox", cause="it errs")] * 2, True),
+        ([HandDied(path="/srv/a/inbox", cause="SIGKILL")] * 2, False),
+        ([RootLost(path="/srv/a/inbox", cause="it is not there", lane="a")], True),
+    ],
+)
+def test_an_inbox_that_can_not_be_listed_pauses_its_lane_unless_it_is_a_blink(
+    intake: Intake, errors: list[TransientError], paused: bool
+) -> None:
+    """`status` has to say so, and jobs that can't succeed shall not be tried."""
+    queue = iter(errors)
+
+    def fails() -> None:
+        raise next(queue)
+
+    intake._make_ready = fails  # type: ignore[method-assign]
+    for _ in errors:
+        intake._visit()
+    assert (intake._lane.pause is not None) is paused
+    if paused:
+        assert intake._lane.pause is not None
+        assert intake._lane.pause.reason == errors[-1].message
 
 
 @pytest.fixture

@@ -41,6 +41,14 @@ def test_of_two_mounts_on_one_folder_the_later_one_counts() -> None:
     assert mount.source == "/dev/sdb"
 
 
+def test_what_is_mounted_in_its_place_has_another_number() -> None:
+    mounts = parse_mountinfo(TEXT)
+    before, after = mount_of("/srv/share", mounts[:5]), mount_of("/srv/share", mounts)
+    assert before is not None
+    assert after is not None
+    assert (before.number, after.number) == (42, 43)
+
+
 def test_escapes_are_undone() -> None:
     points = [mount.point for mount in parse_mountinfo(TEXT)]
     assert "/mnt/my photos" in points

@@ -39,6 +39,13 @@ def test_a_file_that_is_still_is_checked_and_then_left_alone(presence: Presence)
     assert presence.next_look(5.0, 2.0) is None
 
 
+def test_whatever_size_a_header_claims_the_ledger_can_hold_the_number(presence: Presence) -> None:
+    """Else one file would keep the intake from telling the ledger of all the others."""
+    settled(presence)
+    presence.checked_whole("a", ONE, 1 << 80)
+    assert presence.whole["a"].decoded == 1 << 60
+
+
 def test_a_file_that_grows_or_is_written_to_waits_anew(presence: Presence) -> None:
     presence.seen({"a": ONE}, NOBODY, 0.0, 2.0)
     assert presence.seen({"a": TWO}, NOBODY, 2.0, 2.0) == []

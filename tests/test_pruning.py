@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from retouchd.call import Call
 from retouchd.config import Lane, parse
 from retouchd.errors import RootLost
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import FileStat, Place, Role, State
 from retouchd.ledger import Ledger, NewDrop, RootRow
 from retouchd.pruning import ROOTS, Pruning

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.config import parse
 from retouchd.errors import FileBusy, IoTrouble
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import FileStat, Job, Role, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
@@ -188,8 +189,17 @@ def test_one_name_that_is_taken_gives_the_next_number_to_all(house: House, taken
     assert house.visible() == sorted(f"{DAY}/sub/{name}" for name in (taken, *ours))
 
 
-def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(house: House) -> None:
-    theirs = house.folder / house.role / DAY / "sub" / "photo_alpha.png"
+@pytest.mark.parametrize(
+    ("taken", "ours"),
+    [
+        ("photo_alpha.png", ["photo (1).png", "photo (1)_alpha.png"]),
+        ("photo.png", ["photo (1).png", "photo_alpha.png"]),  # the alpha is visible by then
+    ],
+)
+def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(
+    house: House, taken: str, ours: list[str]
+) -> None:
+    theirs = house.folder / house.role / DAY / "sub" / taken
 
     def take(call: Call) -> None:
         if call.task == "publish" and not theirs.exists():
@@ -199,8 +209,8 @@ def test_a_name_that_is_taken_in_the_last_moment_is_not_replaced(house: House) -
     house.mortal.meanwhile = take
     job = house.publish(house.job(), "alpha")
     assert theirs.read_bytes() == b"theirs"
-    assert [one.path for one in job.companions] == [f"{DAY}/sub/photo_alpha (1).png"]
-    assert len(house.visible()) == 3
+    assert house.visible() == sorted(f"{DAY}/sub/{name}" for name in (taken, *ours))
+    assert [job.output, *(c.path for c in job.companions)] == [f"{DAY}/sub/{n}" for n in ours]
     assert house.hidden() == []
 
 
@@ -356,6 +366,24 @@ def test_a_twin_that_was_published_first_keeps_its_files(house: House) -> None:
     assert house.publishing.resume(house.the(second.id), house.lane) is None
     assert len(house.visible()) == 2
     assert len(house.kept()) == 2
+
+
+def test_jobs_that_want_one_name_at_once_have_a_number_each(house: House) -> None:
+    """Another job takes the number between the look for a free one and the rename."""
+    rival = house.job("sub/photo.png")
+    beaten: list[bool] = []
+
+    def overtake(call: Call) -> None:
+        if call.task == "publish" and not beaten:
+            beaten.append(True)
+            house.publish(rival, "alpha", "reason")
+
+    house.mortal.meanwhile = overtake
+    house.publish(house.job(), "alpha", "reason")
+    ends = (".png", "_alpha.png", ".review.txt")
+    both = [f"{DAY}/sub/photo{n}{end}" for n in ("", " (1)") for end in ends]
+    assert house.visible() == sorted(both)
+    assert house.hidden() == []
 
 
 def test_what_was_written_and_will_not_be_published_is_deleted_wherever_it_lies(

@@ -107,3 +107,32 @@ def test_a_lane_without_space_is_pruned_and_soon_and_one_without_its_share_is_no
     assert service._prune_every() == 60
     service._prune_all()
     assert parts.pruned == ["well", "full"]
+
+
+class Still:
+    """Finds these processes to stand still."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = set(pids)
+
+    def look(self, pids: Any, now: float) -> set[int]:
+        return self._pids & set(pids)
+
+
+@pytest.mark.parametrize(
+    ("busy", "still", "waits"),
+    [
+        (set(), (), False),
+        ({"ill"}, (), True),
+        ({"ill"}, (2,), False),
+        ({"ill", "well"}, (2,), True),
+        ({"ill", "well"}, (2, 1), False),
+        ({"third"}, (2, 1), True),
+    ],
+)
+def test_the_end_waits_for_jobs_unless_their_lanes_hang(
+    service: Service, parts: Parts, busy: set[str], still: tuple[int, ...], waits: bool
+) -> None:
+    parts.hands = SimpleNamespace(at_work=lambda: {1: "well", 2: "ill"})  # type: ignore[attr-defined]
+    parts.pipeline = SimpleNamespace(busy_lanes=busy)  # type: ignore[attr-defined]
+    assert service._worth_waiting(Still(*still)) is waits  # type: ignore[arg-type]

@@ -86,3 +86,12 @@ def test_any_alpha_has_a_verdict(height, width, seed) -> None:
     alpha = np.random.default_rng(seed).random((height, width)).astype(np.float32)
 
     assert 0 <= triage(alpha).confidence <= 1
+
+
+def test_bytes_are_judged_as_floats_are() -> None:
+    grey = (_disc((10, 150, 80), (300, 150, 60)) * 200).astype(np.uint8)
+
+    bytewise, floating = triage(grey), triage(grey.astype(np.float32) / 255)
+
+    assert abs(bytewise.confidence - floating.confidence) < 0.01
+    assert bytewise.reasons == floating.reasons

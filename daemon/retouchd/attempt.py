@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble, Orphaned, RetouchdError
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.identity import work_key
 from retouchd.job import Job, Place
 from retouchd.lanes import LaneState

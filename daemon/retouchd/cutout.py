@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.canvas import Canvas, placed
@@ -27,9 +28,12 @@ _UNSURE = "the backdrop is not plain enough to be sure"
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A finished alpha [H, W], how far it can be trusted (0 to 1), why not further, and notes."""
+    """A finished alpha [H, W], how far it can be trusted (0 to 1), why not further, and notes.
 
-    alpha: Alpha
+    alpha: float32 in [0, 1], or uint8 of an 8-bit photo.
+    """
+
+    alpha: Alpha | NDArray[np.uint8]
     confidence: float
     reasons: tuple[str, ...]
     notes: tuple[str, ...]

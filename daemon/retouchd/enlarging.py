@@ -3,15 +3,17 @@
 He, Sun, "Fast Guided Filter" (arXiv 1505.00996): alpha as a linear function of colour is fitted
 on the small scale, where it is smooth, and only the coefficients are enlarged. What that blurs
 comes back by back-projection (Irani, Peleg 1991): the enlarged alpha, reduced again, must be the
-small one. All of that happens in the band where the small alpha is undecided, patch by patch; the
-rest is interpolated linearly.
+small one. A fit is believed as far as it stands a trial on the next smaller scale. All of that
+happens in the band where the small alpha is undecided, patch by patch; the rest is interpolated
+linearly.
 
-Photos are [H, W, C] uint8 or uint16, alphas [H, W] float32 in [0, 1]. A cell is what a pixel of
-the small alpha covers of the photo; cells need not begin where pixels do.
+Photos are [H, W, C] uint8 or uint16, small alphas [h, w] float32 in [0, 1]. A cell is what a pixel
+of the small alpha covers of the photo; cells need not begin where pixels do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
-from retouchd.guided import Alpha, Fit, apply, fit
+from retouchd.guided import Alpha, Colours, Fit, apply, fit
 from retouchd.patchwork import Patch, Patchwork, patches
-from retouchd.scaling import Span, halved, resized, sampled, unit_colours
+from retouchd.scale_check import REACH, believed, grain_of
+from retouchd.scaling import Span, evened, halved, resized, sampled, unit_colours
 
 Band = NDArray[np.uint8]  # [h, w], 1 where the small alpha is undecided
+_Stored = Callable[[NDArray[Any]], NDArray[Any]]  # an alpha within its range, in the wanted type
 
 _SURE = 0.02  # alphas as near to 0 or 1, and alike all around, are decided
 _FLAT = 5e-5  # variance of colour
@@ -38,17 +42,27 @@ _GREY = (0.299, 0.587, 0.114)  # what OpenCV's grey has of each colour
 
 
 def enlarge(pixels: Pixels, small: Alpha) -> Alpha:
-    """A small alpha [h, w] of the whole photo at the photo's size [H, W].
+    """A small alpha [h, w] of the whole photo at the photo's size [H, W] in [0, 1].
 
     The cost grows with the photo only by a linear interpolation; the rest grows with the band. An
     alpha that is not smaller than the photo is only resized.
     """
+    return _enlarged(pixels, small, _unit)
+
+
+def enlarge_to_bytes(pixels: Pixels, small: Alpha) -> NDArray[np.uint8]:
+    """As ``enlarge``, but 0 to 255 and rounded: all that an 8-bit photo can keep, in less time."""
+    return _enlarged(pixels, small, _bytes)
+
+
+def _enlarged(pixels: Pixels, small: Alpha, stored: _Stored) -> NDArray[Any]:
     size = (pixels.shape[0], pixels.shape[1])
     if small.shape[0] >= size[0] or small.shape[1] >= size[1]:
-        return _unit(resized(small, size))
+        return stored(resized(small, size))
     small = _unit(small)
-    out = np.empty(size, np.float32)
-    cv2.resize(small, size[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
+    plain = stored(small)
+    out: NDArray[Any] = np.empty(size, plain.dtype)
+    cv2.resize(plain, size[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
     band = undecided(small)
     grid = _Grid(_Axis(size[0], small.shape[0]), _Axis(size[1], small.shape[1]))
     parts = tuple(patches(band, *grid.patch, _GAP))
@@ -56,7 +70,7 @@ def enlarge(pixels: Pixels, small: Alpha) -> Alpha:
         return out
     fitted = _fitted(pixels, small, parts)
     for part in parts:
-        found = _sharpened(pixels, small, fitted, grid, part)
+        found = stored(_sharpened(pixels, small, fitted, grid, part))
         own = grid.own(part)
         held = grid.onto(own, band[part.slices], part, cv2.INTER_NEAREST)
         cv2.copyTo(found, held, out[own.slices])
@@ -150,20 +164,29 @@ class _Grid:
 
 def _fitted(pixels: Pixels, small: Alpha, parts: tuple[Patch, ...]) -> Fit:
     """The small alpha as a linear function of colour [h, w, 4], in and around the patches."""
-    work = Patchwork(parts, _FITS + 2)  # windows of three, in windows of three
     twice = sampled(pixels, (2 * small.shape[0], 2 * small.shape[1]))
-    guide = unit_colours(work.of(halved(twice)))
-    alpha = work.of(small)
-    found = fit(guide, alpha, 1, eps=_FLAT)
-    found[..., 3] += np.float32(_RESTORED) * (alpha - np.clip(apply(found, guide), 0, 1))
+    guide, plane = evened(halved(twice)), evened(small)
+    # Of patches side by side every two pixels shall be two of the plane.
+    work = Patchwork(tuple(part.evened() for part in parts), _FITS + REACH)
+    colours, alpha = unit_colours(work.of(guide)), work.of(plane)
+    found = _model(colours, alpha)
+    trust = believed(colours, alpha, found, grain_of(pixels), _model)
+    found *= cv2.merge([trust] * 4)
+    found[..., 3] += (1 - trust) * alpha
     found *= np.array([*(1 / part for part in _GREY), 1], np.float32)
-    fitted = np.zeros((*small.shape, 4), np.float32)
+    fitted = np.zeros((*plane.shape, 4), np.float32)
     work.back(found, fitted, _FITS)
     return fitted
 
 
+def _model(guide: Colours, alpha: Alpha) -> Fit:
+    found = fit(guide, alpha, 1, eps=_FLAT)
+    found[..., 3] += np.float32(_RESTORED) * (alpha - np.clip(apply(found, guide), 0, 1))
+    return found
+
+
 def _sharpened(pixels: Pixels, small: Alpha, fitted: Fit, grid: _Grid, patch: Patch) -> Alpha:
-    """The alpha of a patch's own pixels."""
+    """The alpha of a patch's own pixels; may leave [0, 1]."""
     near, fits = (patch.grown(by, small.shape) for by in (_HALO, _FITS))
     part, own = grid.under(near), grid.own(patch)
     first = _guided(pixels[part.slices], grid.onto(part, fitted[fits.slices], fits))
@@ -171,7 +194,7 @@ def _sharpened(pixels: Pixels, small: Alpha, fitted: Fit, grid: _Grid, patch: Pa
     bits = cv2.convertScaleAbs(first, alpha=255)
     missing = small[near.slices] - grid.means(bits, near) / 255
     rest = grid.onto(own, _compensated(missing), near)
-    return _unit(cv2.add(first[own.within(part).slices], rest))
+    return np.asarray(cv2.add(first[own.within(part).slices], rest), np.float32)
 
 
 def _guided(pixels: Pixels, fitted: Fit) -> Alpha:
@@ -206,3 +229,7 @@ def _compensated(missing: NDArray[np.float64]) -> NDArray[Any]:
 def _unit(alpha: NDArray[Any]) -> Alpha:
     unit: Alpha = np.clip(alpha, 0, 1, dtype=np.float32)
     return unit
+
+
+def _bytes(alpha: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.addWeighted(alpha, 255, alpha, 0, 0, dtype=cv2.CV_8U), np.uint8)

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from itertools import count
 from typing import Any
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.explaining import error_text
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import Drop, FileStat, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger

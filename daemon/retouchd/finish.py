@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchd.scaling import unit
+
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
+Grey = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
 _TILE = 256
@@ -38,8 +41,15 @@ class Finish:
     alpha_threshold: float = 0.0
 
 
-def finished(alpha: Alpha, finish: Finish) -> Alpha:
-    """The alpha [H, W] in [0, 1], changed as asked; itself if nothing is asked for."""
+def finished(alpha: Alpha | Grey, finish: Finish) -> Alpha | Grey:
+    """The alpha [H, W] in [0, 1], changed as asked; itself if nothing is asked for.
+
+    alpha: float32 in [0, 1], or uint8.
+    """
+    return alpha if finish == Finish() else _changed(unit(alpha), finish)
+
+
+def _changed(alpha: Alpha, finish: Finish) -> Alpha:
     changed = alpha
     if finish.min_area > 0 or finish.keep_largest:
         changed = np.where(_kept(alpha, finish), alpha, np.float32(0))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
-from retouchd.scaling import Size, colours, resized
+from retouchd.scaling import Size, averaged, colours
 
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
 Grey = NDArray[np.uint8]
@@ -92,7 +92,7 @@ def picture_of(pixels: Pixels, placement: Placement) -> tuple[Pixels, Grey]:
     pixels: [H, W, 1 to 4] uint8 or uint16, and so is the picture; grey is repeated, alpha is
     dropped. Beside the photo lies mid-grey.
     """
-    small = resized(colours(pixels), (placement.height, placement.width))
+    small = averaged(colours(pixels), (placement.height, placement.width))
     picture = np.full((*placement.picture, 3), np.iinfo(pixels.dtype).max // 2 + 1, pixels.dtype)
     picture[placement.slices] = small
     shown = np.zeros(placement.picture, np.uint8)

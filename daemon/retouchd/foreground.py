@@ -5,7 +5,7 @@ old one. Both of its colours are found on a reduced photo (see ``underlying``), 
 mixture lacks of the photo is shared out between them pixel by pixel. The colours are carried on
 beneath what is transparent, because programs that scale pictures look there as well.
 
-Photos are [H, W, C] uint8 or uint16, alphas [H, W] float32 in [0, 1].
+Photos are [H, W, C] uint8 or uint16, alphas [H, W] float32 in [0, 1] or of the photo's type.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _GAP = 32  # px: to work on them costs less than to leave them out
 _AT_ONCE = 768  # columns of strips, which stay in the processor's cache
 
 
-def foreground(pixels: Pixels, alpha: Alpha) -> Pixels:
+def foreground(pixels: Pixels, alpha: Alpha | Samples) -> Pixels:
     """The subject's colours [H, W, 1 or 3], of the photo's type; see ``cut_out``."""
     return cut_out(pixels, alpha)[..., :-1]
 
 
-def cut_out(pixels: Pixels, alpha: Alpha) -> Pixels:
+def cut_out(pixels: Pixels, alpha: Alpha | Samples) -> Pixels:
     """The subject's colours and alpha [H, W, 2 or 4], of the photo's type.
 
     Opaque pixels keep their colours exactly. Around the edge, transparent ones have the colour that
@@ -59,7 +59,7 @@ def cut_out(pixels: Pixels, alpha: Alpha) -> Pixels:
     return out
 
 
-def uncut(pixels: Pixels, alpha: Alpha) -> Pixels:
+def uncut(pixels: Pixels, alpha: Alpha | Samples) -> Pixels:
     """The photo's colours as they are, with another alpha [H, W, 2 or 4], of the photo's type."""
     out = _empty(pixels)
     _join(out, pixels, as_samples(alpha, pixels.dtype))

@@ -32,7 +32,7 @@ def fit(
     """
     mean = _Mean(radius, weight)
     # Variances are differences of squares: the smaller the numbers, the less is lost.
-    middle = guide.mean((0, 1), dtype=np.float64).astype(np.float32)
+    middle = np.array(cv2.mean(guide)[:3], np.float32)
     colours = _planes(guide - middle)
     means, mean_alpha = tuple(map(mean, colours)), mean(alpha)
     shared = tuple(

@@ -46,6 +46,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     _offer_itself()
+    _hush_decoders()
     _one_thread()
     with socket.socket(fileno=fd) as sock:
         _give_way()
@@ -64,6 +65,18 @@ def _offer_itself() -> None:
     """When memory ends, the kernel shall take a hand and not the service."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
+
+
+def _hush_decoders() -> None:
+    """Let nobody but Python write where the service logs.
+
+    Libraries warn there in pieces, in the middle of the service's lines, and in words that a file
+    may have put into their mouths. What matters of it, the readers of containers check.
+    """
+    own = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    sys.stderr = os.fdopen(own, "w", buffering=1, errors="backslashreplace")
 
 
 def _one_thread() -> None:

@@ -15,19 +15,18 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from retouchd import wire
+from retouchd.abandoned import Abandoned, Verdict
+from retouchd.call import Call
 from retouchd.errors import HandDied, IoTrouble, RootLost, ShareHung, Unexpected, from_wire
 from retouchd.shared import SharedArray
 from retouchd.shared import from_wire as array_from_wire
 
 _STOPPING = "the service is stopping"
-_DYING = 1.0
-"""Seconds in which a killed process is gone, unless it hangs in the kernel."""
 _STARTING = 60.0
 """Seconds in which a new hand has loaded what it needs. They are not its first task's: a deadline
 that is short for a busy machine would else kill one hand after the other before it can begin."""
@@ -36,37 +35,13 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 _BURIAL = 3.0  # seconds that killed hands get at the end: dying takes a while on a busy machine
 
 
-@dataclass(frozen=True)
-class Call:
-    """One task for a hand.
-
-    lane: whose share it touches; a lane that hangs can't take the last hand from the others.
-    subject: the file or folder it is about, for messages. within: seconds until it counts as hung.
-    long: it may take all that time although nothing hangs; such tasks leave a hand to the others.
-    """
-
-    task: str
-    lane: str
-    subject: str
-    within: float
-    arguments: dict[str, Any] = field(default_factory=dict)
-    arrays: Sequence[SharedArray] = ()
-    long: bool = False
-
-
 @dataclass
 class _Hand:
     process: subprocess.Popen[bytes]
     sock: socket.socket
     memory: int
     ready: bool = False
-
-
-@dataclass(frozen=True)
-class _Abandoned:
-    process: subprocess.Popen[bytes]
-    lane: str
-    at: float
+    lane: str | None = None  # whose task it does, None while it is idle
 
 
 class Hands:
@@ -88,7 +63,7 @@ class Hands:
         # A child dies with the *thread* that started it (PR_SET_PDEATHSIG), so one thread that
         # lives as long as the pool starts them all.
         self._starter = ThreadPoolExecutor(1, "hand-starter")
-        self._abandoned: list[_Abandoned] = []
+        self._abandoned = Abandoned()
 
     def adapt(self, size: int, lanes: int, memory: int) -> None:
         """Take the sizes of another configuration; hands at work end with the old ones."""
@@ -99,8 +74,8 @@ class Hands:
     def call(self, call: Call) -> tuple[dict[str, Any], list[SharedArray]]:
         """Have a task done and wait for it; returns its result and its arrays (to be closed).
 
-        Raises what the task raised, ShareHung after the deadline (at once while as many hands hang
-        in this lane as there are hands at all), HandDied, or IoTrouble where no hand can start.
+        Raises what the task raised, HandDied, IoTrouble where no hand can start, or ShareHung after
+        the deadline; at once, see ``Abandoned``, with the fact ``asked`` false if nobody tried.
         """
         hand = self._take(call)
         healthy = False
@@ -109,7 +84,7 @@ class Hands:
             answer, fds = self._exchange(hand, call)
             healthy = True
         finally:
-            self._give_back(hand, call.lane, healthy)
+            self._give_back(hand, call, healthy)
         try:
             return _understand(answer, fds)
         except RootLost as error:
@@ -144,6 +119,8 @@ class Hands:
             wire.send(hand.sock, message, [array.fd for array in call.arrays])
             return wire.receive(hand.sock)
         except TimeoutError:
+            with self._condition:
+                self._abandoned.doubt(call.lane)
             raise ShareHung(path=call.subject, seconds=f"{call.within:g}") from None
         except wire.Closed:
             raise HandDied(path=call.subject, cause=_cause_of_death(hand.process)) from None
@@ -151,20 +128,18 @@ class Hands:
     def _take(self, call: Call) -> _Hand:
         lane = call.lane
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._free_for(lane, call.long))
+            self._condition.wait_for(
+                lambda: self._closed or self._refused(call) or self._free_for(lane, call.long)
+            )
             if self._closed:
                 raise HandDied(path=lane, cause=_STOPPING)
-            if self._undead(lane) >= self.size:
-                # More of them would fill the memory until the share is back.
-                raise ShareHung(path=call.subject, seconds=f"{call.within:g}")
+            if refused := self._refused(call):
+                raise refused
             self._busy[lane] += 1
         try:
-            # One that died while it was idle must not be blamed on the next file.
-            while hand := self._next_idle():
-                if hand.process.poll() is None and hand.memory == self._memory:
-                    return hand
-                self._abandon(hand, lane)
-            return self._starter.submit(self._start).result()
+            hand = self._healthy_idle() or self._starter.submit(self._start).result()
+            hand.lane = lane
+            return hand
         except BaseException as error:
             with self._condition:
                 self._busy[lane] -= 1
@@ -176,17 +151,33 @@ class Hands:
                 raise IoTrouble(path=call.subject, cause=cause) from error
             raise
 
-    def _next_idle(self) -> _Hand | None:
-        with self._condition:
-            return self._idle.pop() if self._idle else None
+    def _refused(self, call: Call) -> ShareHung | None:
+        verdict = self._abandoned.verdict(call, self.size)
+        if verdict is Verdict.ASK:
+            return None
+        error = ShareHung(path=call.subject, seconds=f"{call.within:g}")
+        error.facts["asked"] = verdict is Verdict.ASKED
+        return error
+
+    def _healthy_idle(self) -> _Hand | None:
+        while True:
+            with self._condition:
+                if not self._idle:
+                    return None
+                hand = self._idle.pop()
+            # One that died while it was idle must not be blamed on the next file.
+            if hand.process.poll() is None and hand.memory == self._memory:
+                return hand
+            self._abandon(hand)
 
     def _free_for(self, lane: str, long: bool) -> bool:
         """Whether a hand stays free for every other lane that has none, and one for what is quick
-        where the task is not."""
-        free = self.size - self._busy.total() - long
+        where the task is not. Its first hand is every lane's own, whatever it is for."""
+        free = self.size - self._busy.total()
+        if not self._busy[lane]:
+            return free > 0
         others = sum(1 for name, count in self._busy.items() if count and name != lane)
-        kept = self._lanes - 1 - others if self._busy[lane] else 0
-        return free > max(0, kept)
+        return free > max(0, self._lanes - 1 - others) + long
 
     def _start(self) -> _Hand:
         ours, theirs = socket.socketpair()
@@ -197,6 +188,8 @@ class Hands:
                 [sys.executable, "-P", "-m", "retouchd.hand", *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                # One that hangs would keep open what the command's reader waits for.
+                stdout=subprocess.DEVNULL,
                 # No signal from a terminal; but the service's own session, because the kernel may
                 # weigh sessions first (autogroup) and then a hand's niceness would mean nothing.
                 process_group=0,
@@ -206,49 +199,45 @@ class Hands:
         with self._condition:
             self._all.append(hand)
         if self._closed:
-            self._abandon(hand, "")
+            self._abandon(hand)
             raise HandDied(path="", cause=_STOPPING)
         return hand
 
-    def _give_back(self, hand: _Hand, lane: str, healthy: bool) -> None:
+    def _give_back(self, hand: _Hand, call: Call, healthy: bool) -> None:
         if not healthy or self._closed:
-            self._abandon(hand, lane)
+            self._abandon(hand, call)
         with self._condition:
-            self._busy[lane] -= 1
+            if healthy:
+                self._abandoned.trust(call.lane)
+            hand.lane = None
+            self._busy[call.lane] -= 1
             if healthy and not self._closed:
                 self._idle.append(hand)
             self._condition.notify_all()
 
-    def _abandon(self, hand: _Hand, lane: str) -> None:
+    def _abandon(self, hand: _Hand, call: Call | None = None) -> None:
         """Kill a hand without waiting: one that hangs in the kernel dies when it can."""
         with contextlib.suppress(ProcessLookupError):
             hand.process.kill()
         hand.sock.close()
         with self._condition:
             self._all = [other for other in self._all if other is not hand]
-            self._bury()
-            self._abandoned.append(_Abandoned(hand.process, lane, time.monotonic()))
+            self._abandoned.add(hand.process, call)
 
-    def _bury(self) -> None:
-        self._abandoned = [one for one in self._abandoned if one.process.poll() is None]
-
-    def _undead(self, lane: str) -> int:
-        """Hands of a lane that were killed and don't die, because the share holds them."""
-        self._bury()
-        since = time.monotonic() - _DYING
-        return sum(1 for one in self._abandoned if one.lane == lane and one.at < since)
-
-    @property
-    def hung(self) -> int:
-        """Hands that were killed and can't die yet."""
+    def forgive(self, lane: str) -> None:
+        """Ask a lane's folders anew, because something else is mounted there now."""
         with self._condition:
-            self._bury()
-            return len(self._abandoned)
+            self._abandoned.forgive(lane)
 
     def pids(self) -> list[int]:
         """Process numbers of the hands at work or idle."""
         with self._condition:
             return [hand.process.pid for hand in self._all]
+
+    def at_work(self) -> dict[int, str]:
+        """Process numbers of the hands at work, and the lane of each."""
+        with self._condition:
+            return {h.process.pid: h.lane for h in self._all if h.lane is not None}
 
     def close(self) -> None:
         """Kill every hand; calls under way raise HandDied."""
@@ -257,7 +246,7 @@ class Hands:
             hands, idle, self._idle = self._all, self._idle, []
             self._condition.notify_all()
         for hand in idle:
-            self._abandon(hand, "")
+            self._abandon(hand)
         for hand in hands:
             with contextlib.suppress(ProcessLookupError):
                 hand.process.kill()
@@ -266,8 +255,7 @@ class Hands:
             with contextlib.suppress(OSError):
                 hand.sock.shutdown(socket.SHUT_RDWR)
         deadline = time.monotonic() + _BURIAL
-        abandoned = [one.process for one in self._abandoned]
-        for process in [hand.process for hand in hands] + abandoned:
+        for process in [hand.process for hand in hands] + self._abandoned.processes():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         self._starter.shutdown(wait=False)

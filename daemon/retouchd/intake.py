@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.config import Scan
-from retouchd.errors import EnvironmentTrouble, TransientError
+from retouchd.errors import EnvironmentTrouble, IoTrouble, TransientError
 from retouchd.grounds import Grounds
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.inbox import OPEN, UNDER_WAY, Inbox, owners
 from retouchd.job import Job
 from retouchd.lanes import LaneState
@@ -149,7 +150,11 @@ class Intake(threading.Thread):
         except EnvironmentTrouble as error:
             self._pause(error)
         except (TransientError, sqlite3.Error) as error:
-            self._trouble("warning", str(error))
+            if isinstance(error, IoTrouble) and self.failures:
+                # Not a blink: as long as nobody can look, no job shall try.
+                self._pause(error)
+            else:
+                self._trouble("warning", str(error))
         else:
             wait = max(0.0, self._next_scan - self._clock.monotonic())
             # A huge inbox is not listed and compared again before five times the time that it took.
@@ -163,7 +168,7 @@ class Intake(threading.Thread):
         self._presence.forget_moving()
         self._say("intake trouble", level=level, lane=self._lane.name, cause=cause)
 
-    def _pause(self, error: EnvironmentTrouble) -> None:
+    def _pause(self, error: TransientError) -> None:
         self.idle = False
         self._presence.forget_moving()
         if self._lane.pause_for(error, self._clock.now(), seen=True):
@@ -172,7 +177,8 @@ class Intake(threading.Thread):
 
     def _call(self, task: str, subject: str, **arguments: Any) -> dict[str, Any]:
         self.beat = self._clock.monotonic()
-        call = Call(task, self._lane.name, subject, self._scan.answer_within, arguments)
+        within = self._scan.answer_within
+        call = Call(task, self._lane.name, subject, within, arguments, looks=True)
         result, _ = self._hands.call(call)
         return result
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retouchd.config import Lane
-from retouchd.errors import DiskFull, EnvironmentTrouble
+from retouchd.errors import DiskFull, TransientError
 from retouchd.roots import RootRef
 
 _FIRST_HOLD = 5.0
@@ -64,7 +64,7 @@ class LaneState:
         with self._lock:
             return self._pause
 
-    def pause_for(self, error: EnvironmentTrouble, now: float, *, seen: bool = False) -> bool:
+    def pause_for(self, error: TransientError, now: float, *, seen: bool = False) -> bool:
         """Pause the lane; returns whether it was not paused before.
 
         seen: whether the trouble was met by a look at the folders, and not by a job.

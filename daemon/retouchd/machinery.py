@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from retouchd import memory
 from retouchd.attempt import Attempt
 from retouchd.blackbox import BlackBox, Verdict
 from retouchd.budget import ByteBudget
@@ -204,6 +205,5 @@ class Machinery:
 
 
 def _memory_budget() -> int:
-    """Bytes of decoded photos in memory at once: a quarter of the machine's."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(_GIB // 2, total // 4)
+    """Bytes of decoded photos in memory at once: a quarter of what there is."""
+    return memory.there_is() // 4

@@ -19,11 +19,15 @@ _REMOTE = re.compile(
 
 @dataclass(frozen=True)
 class Mount:
-    """One mount. point: its folder. kind: the file system's type. source: device or share."""
+    """One mount. point: its folder. kind: the file system's type. source: device or share.
+
+    number: no other mount has it as long as anybody uses this one.
+    """
 
     point: str
     kind: str
     source: str
+    number: int = 0
 
     @property
     def remote(self) -> bool:
@@ -37,8 +41,9 @@ def parse_mountinfo(text: str) -> list[Mount]:
     for line in text.splitlines():
         before, _, after = line.partition(" - ")
         left, right = before.split(), after.split()
-        if len(left) >= 5 and len(right) >= 2:
-            mounts.append(Mount(_unescape(left[4]), right[0], _unescape(right[1])))
+        if len(left) >= 5 and len(right) >= 2 and left[0].isdigit():
+            point, source = _unescape(left[4]), _unescape(right[1])
+            mounts.append(Mount(point, right[0], source, int(left[0])))
     return mounts
 
 

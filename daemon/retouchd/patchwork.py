@@ -43,6 +43,11 @@ class Patch:
         y, x = other.rows[0], other.columns[0]
         return Patch((top - y, bottom - y), (left - x, right - x))
 
+    def evened(self) -> Patch:
+        """With up to one row and column more on each side, so that all begin and end evenly."""
+        rows, columns = ((a // 2 * 2, -(-b // 2) * 2) for a, b in (self.rows, self.columns))
+        return Patch(rows, columns)
+
     def grown(self, by: int, limit: tuple[int, ...]) -> Patch:
         """With a frame, as far as a plane of that height and width goes."""
         rows, columns = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,12 +40,16 @@ class Step(Enum):
 
 @dataclass
 class _InFlight:
-    jobs: dict[int, Future[None]] = field(default_factory=dict)
+    jobs: dict[int, tuple[str, Future[None]]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def numbers(self) -> list[int]:
         with self.lock:
             return list(self.jobs)
+
+    def lanes(self) -> Counter[str]:
+        with self.lock:
+            return Counter(lane for lane, _ in self.jobs.values())
 
 
 class Pipeline:
@@ -80,6 +85,11 @@ class Pipeline:
     def busy(self) -> int:
         """Jobs under way."""
         return len(self._flight.numbers())
+
+    @property
+    def busy_lanes(self) -> set[str]:
+        """Lanes of the jobs under way."""
+        return set(self._flight.lanes())
 
     def start_due(self) -> int:
         """Start as many jobs as there is room for; returns how many. Raises sqlite3.Error."""
@@ -119,7 +129,7 @@ class Pipeline:
 
     def _next(self) -> tuple[Job, Step] | None:
         """The next job and what to do with it: old business before new."""
-        working, open_lanes = self._workable()
+        working, open_lanes = map(self._with_room, self._workable())
         busy = [*self._flight.numbers(), *self._resting(open_lanes)]
         now, longest = self._clock.now(), self._failing.policy.longest
         if job := self._ledger.interrupted(open_lanes, busy, now, longest):
@@ -134,6 +144,14 @@ class Pipeline:
         """Lanes that may start new work, and lanes that may go on with old."""
         open_lanes = [lane.name for lane in self._lanes if lane.ready and not lane.pause]
         return self._lanes.working(self._clock.local()), open_lanes
+
+    def _with_room(self, lanes: Sequence[str]) -> list[str]:
+        """Without lanes that would take the last room from one which has no job under way: theirs
+        may all wait for a share that hangs."""
+        count = self._flight.lanes()
+        free = self._capacity - count.total()
+        idle = sum(not count[lane.name] for lane in self._lanes)
+        return [name for name in lanes if not count[name] or free > idle]
 
     def _resting(self, lanes: Sequence[str]) -> dict[int, float]:
         recoveries = {lane.name: lane.recoveries for lane in self._lanes if lane.name in lanes}
@@ -165,7 +183,8 @@ class Pipeline:
         if lane is None:
             return False
         with self._flight.lock:
-            self._flight.jobs[job.id] = self._threads.submit(self._guard, step, job, lane)
+            future = self._threads.submit(self._guard, step, job, lane)
+            self._flight.jobs[job.id] = lane.name, future
         return True
 
     def _guard(self, step: Step, job: Job, lane: LaneState) -> None:

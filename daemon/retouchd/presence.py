@@ -20,10 +20,14 @@ from retouchd.settling import (
     observe,
 )
 
+_MOST_DECODED = 1 << 60
+"""Bytes. A header can claim any size; what is over the lane's limit is for the work to say, and a
+number that the ledger can't hold must not keep it from telling of all the other files."""
+
 
 @dataclass(frozen=True)
 class Whole:
-    """A settled file. decoded: estimate of its size in memory, in bytes."""
+    """A settled file. decoded: estimate of its size in memory, in bytes, less than 64 bits."""
 
     stat: FileStat
     decoded: int
@@ -91,7 +95,7 @@ class Presence:
         """The content is complete, unless the file changed since the look."""
         observation = self._moving.get(path)
         if observation and observation.stat == stat:
-            self._settle(path, Whole(stat, decoded))
+            self._settle(path, Whole(stat, min(decoded, _MOST_DECODED)))
 
     def checked_bad(self, path: str, error: PermanentError) -> None:
         """The content can never be used, whatever happens to the file's end."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from retouchd.call import Call
 from retouchd.config import Lane
 from retouchd.errors import RootLost, Unexpected
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import FileStat
 from retouchd.ledger import KeptFile, Ledger
 from retouchd.retention import ORDER, Decision, Kept, Role, Volume, decide

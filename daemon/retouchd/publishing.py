@@ -7,13 +7,15 @@ before it: whoever sees the output sees all of it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import Companion, Drop, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
@@ -62,8 +64,21 @@ class Publishing:
         TransientError, after which ``resume`` goes on.
         """
         path = self._output_path(job, lane, product.output)
-        if product.companions:
-            path = self._free(path, lane, product)
+        for _ in range(MOST_NAMES):
+            free = self._free(path, lane, product) if product.companions else path
+            named = self._named(job, product, free)
+            pieces = dict.fromkeys(_pieces(named))
+            first, *more = pieces
+            if more:
+                # Who has its name has the number: others look for the next one.
+                with self._taking_back(named, lane):
+                    pieces[first] = self._rename(named, lane, first, originals, watch, 1)
+            if pieces[first] or not more:
+                return self._show(named, lane, pieces, originals, watch)
+        raise IoTrouble(path=path, cause=f"{MOST_NAMES} files have that name already")
+
+    def _named(self, job: Job, product: Product, path: str) -> Job:
+        """The job with the names committed under which its files are about to appear."""
         companions = [
             Companion(one.token, _beside(path, one), one.sha256, one.size)
             for one in product.companions
@@ -77,14 +92,13 @@ class Publishing:
             output_role=product.role,
             companions=[asdict(one) for one in companions],
         )
-        named = self._ledger.job(job.id) or job
-        return self._show(named, lane, dict.fromkeys(_pieces(named)), originals, watch)
+        return self._ledger.job(job.id) or job
 
     def _free(self, path: str, lane: LaneState, product: Product) -> str:
         """The output's path with the first number that leaves a free name to every file."""
         root = asdict(lane.root(product.role))
         for first in range(0, MOST_NAMES, _AT_ONCE):
-            finals = [numbered(path, first + number) for number in range(_AT_ONCE)]
+            finals = (numbered(path, first + number) for number in range(_AT_ONCE))
             paths = [[one, *(_beside(one, c) for c in product.companions)] for one in finals]
             flat = [name for names in paths for name in names]
             stats = self._call(lane, "look", path, root=root, paths=flat)["stats"]
@@ -116,15 +130,21 @@ class Publishing:
     ) -> Job:
         """Rename the pieces that have no stat yet, in order, and commit that all are visible."""
         stats = {piece.token: stat for piece, stat in pieces.items()}
-        for piece in pieces:
-            try:
+        with self._taking_back(job, lane):
+            for piece in pieces:
                 stats[piece.token] = stats[piece.token] or self._rename(
-                    job, lane, piece, originals, watch
+                    job, lane, piece, originals, watch, MOST_NAMES
                 )
-            except FileBusy:
-                self._withdraw(self._ledger.job(job.id) or job, lane)
-                raise
         return self._commit_published(self._ledger.job(job.id) or job, stats, watch.stages)
+
+    @contextmanager
+    def _taking_back(self, job: Job, lane: LaneState) -> Iterator[None]:
+        """Where an original has changed meanwhile, nothing of the job stays visible."""
+        try:
+            yield
+        except FileBusy:
+            self._withdraw(self._ledger.job(job.id) or job, lane)
+            raise
 
     def _rename(
         self,
@@ -133,10 +153,11 @@ class Publishing:
         piece: _Piece,
         originals: list[Original],
         watch: Stopwatch,
-    ) -> _Wire:
-        """Rename without replacing, under the first name that is free; a number is committed
-        before it is tried. Gives the stat."""
-        for number in range(MOST_NAMES):
+        names: int,
+    ) -> _Wire | None:
+        """Rename without replacing, under the first of ``names`` names that is free; a number is
+        committed before it is tried. Gives the stat, None where the only one is taken."""
+        for number in range(names):
             final = numbered(piece.path, number)
             if number:
                 self._rename_in_ledger(job, piece, final)
@@ -151,9 +172,10 @@ class Publishing:
                     originals=[original.to_wire() for original in originals],
                 )
             if answer["stat"]:
-                stat: _Wire = answer["stat"]
-                return stat
-        raise IoTrouble(path=piece.path, cause=f"{MOST_NAMES} files have that name already")
+                return dict(answer["stat"])
+        if names > 1:
+            raise IoTrouble(path=piece.path, cause=f"{MOST_NAMES} files have that name already")
+        return None
 
     def _rename_in_ledger(self, job: Job, piece: _Piece, final: str) -> None:
         now = self._clock.now()

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 
 from retouchd.budget import ByteBudget
+from retouchd.call import Call
 from retouchd.config import Lane
 from retouchd.contact_sheet import TILE, Cutout
 from retouchd.errors import (
@@ -21,7 +22,7 @@ from retouchd.errors import (
     Unexpected,
 )
 from retouchd.footprint import footprint
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.job import FileStat, Job
 from retouchd.ledger import LedgerReader
 from retouchd.roots import RootRef

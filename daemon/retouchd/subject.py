@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retouchd import backdrop
 from retouchd.engine import Pixels
-from retouchd.enlarging import enlarge
+from retouchd.enlarging import enlarge, enlarge_to_bytes
 from retouchd.fitting import Placement, photo_part
 from retouchd.recut import recut
+from retouchd.scaling import unit
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
 _HOPELESS = 0.2
@@ -23,11 +23,12 @@ _HOPELESS = 0.2
 class Subject:
     """An alpha of the photo's size, and how it was found.
 
-    alpha: [H, W] float32 in [0, 1]. method: a word for the job's record. trust: 0 to 1, as far as
-    the method itself can tell. notes: what is out of the ordinary, in words for a person.
+    alpha: [H, W] float32 in [0, 1], or uint8 of an 8-bit photo. method: a word for the job's
+    record. trust: 0 to 1, as far as the method itself can tell. notes: what is out of the ordinary,
+    in words for a person.
     """
 
-    alpha: Alpha
+    alpha: Alpha | NDArray[np.uint8]
     method: str
     trust: float = 1.0
     notes: tuple[str, ...] = ()
@@ -35,7 +36,9 @@ class Subject:
 
 def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement) -> Subject:
     """From a network's alpha [h, w] of its picture of the photo [H, W, C]."""
-    return _with_own_alpha(photo, Subject(enlarge(photo, photo_part(alpha, placement)), "network"))
+    enlarged = enlarge_to_bytes if photo.dtype == np.uint8 else enlarge
+    found = Subject(enlarged(photo, photo_part(alpha, placement)), "network")
+    return _with_own_alpha(photo, found)
 
 
 def from_rough_mask(photo: Pixels, mask: NDArray[np.uint8]) -> Subject:
@@ -70,6 +73,5 @@ def _with_own_alpha(photo: Pixels, subject: Subject) -> Subject:
     """What is transparent in the photo stays so."""
     if photo.shape[2] not in (2, 4):
         return subject
-    own: NDArray[Any] = photo[..., -1]
-    shares = own.astype(np.float32) / np.float32(np.iinfo(own.dtype).max)
-    return Subject(subject.alpha * shares, subject.method, subject.trust, subject.notes)
+    alpha = unit(subject.alpha) * unit(photo[..., -1])
+    return Subject(alpha, subject.method, subject.trust, subject.notes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from retouchd.budget import ByteBudget
+from retouchd.call import Call
 from retouchd.engine import Engine
 from retouchd.errors import HandDied, ShareHung
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 from retouchd.order import Order
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import Values
@@ -21,6 +24,7 @@ class Tools:
     hands: Hands
     engine: Engine
     budget: ByteBudget
+    _looking: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def call(
         self,
@@ -37,8 +41,12 @@ class Tools:
         call = Call(task, order.lane, path, order.within, arguments, arrays, long=True)
         try:
             return self.hands.call(call)
-        except ShareHung:
-            self._see_who_hangs(order)
+        except ShareHung as error:
+            # One after the other: where the first look hangs, the others need not.
+            with self._looking[order.lane]:
+                self._see_who_hangs(order)
+            if not error.facts.get("asked", True):
+                return self.hands.call(call)
             cause = f"it gave no answer within {order.within:g} s"
             raise HandDied(path=path, cause=cause) from None
 
@@ -47,9 +55,11 @@ class Tools:
 
         By writing, because a share that hangs may still answer questions from a cache.
         """
-        within = order.within / 10
         for root in order.roots:
             arguments = {"roots": [asdict(root)], "needed": 0}
-            self.hands.call(Call("probe", order.lane, root.path, within, arguments))
+            self._look("probe", order, root.path, arguments)
         if path := order.background:
-            self.hands.call(Call("see_background", order.lane, path, within, {"path": path}))
+            self._look("see_background", order, path, {"path": path})
+
+    def _look(self, task: str, order: Order, path: str, arguments: Values) -> None:
+        self.hands.call(Call(task, order.lane, path, order.within / 10, arguments, looks=True))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchd.scaling import sampled
+from retouchd.scaling import sampled, unit
 
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
 Grey = NDArray[np.uint8]
@@ -44,11 +44,14 @@ class _Doubt:
     reason: str
 
 
-def triage(alpha: Alpha) -> Verdict:
-    """The verdict on an alpha [H, W] in [0, 1]; its photo's border counts as a border."""
+def triage(alpha: Alpha | Grey) -> Verdict:
+    """The verdict on an alpha [H, W]; its photo's border counts as a border.
+
+    alpha: float32 in [0, 1], or uint8.
+    """
     scale = min(1.0, _SIDE / max(alpha.shape))
     size = (max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale)))
-    small: Alpha = sampled(alpha, size)
+    small = unit(sampled(alpha, size))
     covered = float(small.mean())
     if covered < 0.002:
         return Verdict(0.0, ("no subject was found: the cut-out is empty",))

@@ -94,8 +94,13 @@ def colours_of(pixels: Samples) -> Samples:
     return np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3])
 
 
-def as_samples(unit: NDArray[np.float32], dtype: np.dtype[Any]) -> Samples:
-    """Values in [0, 1], of at least two dimensions, over the full range of a photo's type."""
+def as_samples(unit: NDArray[Any], dtype: np.dtype[Any]) -> Samples:
+    """Values in [0, 1], of at least two dimensions, over the full range of a photo's type.
+
+    Samples of that type are returned as they are.
+    """
+    if unit.dtype == dtype:
+        return unit
     if dtype == np.uint8:
         # One pass, and rounded.
         return cv2.convertScaleAbs(unit, alpha=255)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
 from retouchd.errors import printable
 from retouchd.naming import OUR_PREFIX
 
-Wake = Callable[[str, str], None]
-"""Called with the lane's name and the path that was touched, relative to its inbox."""
+Wake = Callable[[str, str | None], None]
+"""Called with the lane's name and the path that was touched, relative to its inbox; None where it
+is not known which."""
 
 
 class _Waker(FileSystemEventHandler):
@@ -37,6 +40,33 @@ class _Waker(FileSystemEventHandler):
                 self._wake(self._lane, relative)
 
 
+class _Inotify(InotifyFD):
+    """The kernel's queue of events; ``lost`` is called when it was full and events were dropped."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        super().__init__()
+        self._lost = lost
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        # First of all the watches are set anew: folders that came meanwhile have none. What is
+        # there by then the scan finds, what comes later they tell.
+        super().handle_event(event)
+        if event.is_queue_overflow:
+            self._lost()
+
+
+class _Observer(BaseObserver):
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self._inotify = _Inotify(lost)
+        self._inotify.start()
+        super().__init__(InotifyEmitter, inotify_fd=self._inotify)
+
+    def on_thread_stop(self) -> None:
+        super().on_thread_stop()
+        self._inotify.stop()
+        self._inotify.join()
+
+
 class Watch:
     """Inotify watches on local inboxes.
 
@@ -51,12 +81,15 @@ class Watch:
     def add(self, lane: str, inbox: str) -> str | None:
         """Watch an inbox; returns None, or why it can't be watched."""
         self.remove(lane)
-        observer = Observer()
-        try:
-            observer.schedule(_Waker(lane, inbox, self._wake), inbox, recursive=True)
-            observer.start()
-        except OSError as error:
-            return printable(error)
+        with contextlib.ExitStack() as undo:
+            try:
+                observer = _Observer(partial(self._wake, lane, None))
+                undo.callback(observer.stop)
+                observer.schedule(_Waker(lane, inbox, self._wake), inbox, recursive=True)
+                observer.start()
+            except OSError as error:
+                return printable(error)
+            undo.pop_all()
         self._observers[lane] = observer
         return None
 

@@ -11,12 +11,14 @@ from retouchd.config import Config, Lane
 from retouchd.intake import REDO_AFTER, Intake
 from retouchd.lanes import LaneState
 from retouchd.machinery import Machinery, Say
-from retouchd.mounts import MountChanges, mount_of, read_mounts
+from retouchd.mounts import Mount, MountChanges, mount_of, read_mounts
 from retouchd.watch import Watch
 
 HASTY = 5.0
 """Seconds that ``once`` gives an incomplete file before it is set aside."""
 _STUCK = 120.0
+_GOODBYE = 1.0
+"""Seconds that all intakes together get to end; one that waits for a share may never."""
 
 
 class Watching:
@@ -27,13 +29,16 @@ class Watching:
         self._watch = Watch(self.wake)
         self._intakes: dict[str, Intake] = {}
         self._mount_changes = MountChanges()
+        self._mounted: dict[str, list[int]] = {}
         self._answer_within = 60.0
 
     def start(self, config: Config) -> None:
         """Have exactly the configured lanes watched."""
         self._stop_intakes()
         self._answer_within = config.scan.answer_within
+        mounts = read_mounts()
         for lane in self._parts.lanes:
+            self._mounted[lane.name] = _numbers(lane.config, mounts)
             patience = config.scan.incomplete_after
             intake = Intake(
                 lane,
@@ -91,8 +96,17 @@ class Watching:
                 self._say("watch lost", level="warning", lane=lane.name)
                 self.wake(lane.name)
         if self._mount_changes.seen():
-            for intake in self._intakes.values():
-                intake.look_anew()
+            self._look_anew()
+
+    def _look_anew(self) -> None:
+        mounts = read_mounts()
+        for lane, intake in self._pairs():
+            before, now = self._mounted.get(lane.name), _numbers(lane.config, mounts)
+            self._mounted[lane.name] = now
+            if now != before:
+                # Hands that hang do so in what was mounted there before.
+                self._parts.hands.forgive(lane.name)
+            intake.look_anew()
 
     def stuck(self, now: float) -> list[str]:
         """The intakes that made no progress; a call may have waited for hands that work."""
@@ -130,8 +144,9 @@ class Watching:
         for name, intake in self._intakes.items():
             intake.stop()
             self._watch.remove(name)
+        deadline = self._clock.monotonic() + _GOODBYE
         for intake in self._intakes.values():
-            intake.join(1.0)
+            intake.join(max(0.0, deadline - self._clock.monotonic()))
         self._intakes = {}
 
     def stop(self) -> None:
@@ -139,6 +154,12 @@ class Watching:
         self._stop_intakes()
         self._watch.close()
         self._mount_changes.close()
+
+
+def _numbers(lane: Lane, mounts: Sequence[Mount]) -> list[int]:
+    """On which mounts the lane's folders lie."""
+    found = (mount_of(str(folder), mounts) for folder in lane.folders.values())
+    return [mount.number if mount else 0 for mount in found]
 
 
 def _excluded(lane: Lane, lanes: Sequence[Lane]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Worker:
         format = settings["output"]["format"]
         canvas = cutting.canvas_bytes(order) if settings["task"] == "matte" else 0
         need = footprint(order.decoded, order.image.path, format, settings["task"], canvas)
-        with self._tools.budget.spend(need):
+        with self._tools.budget.spend(need, order.lane):
             with watch.stage("decode"):
                 facts, arrays = self._tools.call(order, trade.prepare, trade.to_prepare(order))
             try:

@@ -25,7 +25,8 @@ enum call { OPEN, READ, WRITE, PWRITE, FSYNC, FSYNC_FOLDER, FDATASYNC, RENAME, L
 static const char *const NAMES[] = {"open", "read", "write", "pwrite", "fsync", "fsync_folder",
                                     "fdatasync", "rename", "link", "unlink", "mkdir", "stat",
                                     "list", "truncate"};
-enum action { NOTHING = 0, KILL = -1, TORN = -2, PRETEND = -3, SHORT = -4, COUNT = -5 };
+enum action { NOTHING = 0, KILL = -1, TORN = -2, PRETEND = -3, SHORT = -4, COUNT = -5,
+              CRASH = -100 }; /* CRASH - a signal's number: the caller dies of it */
 enum verdict { GO_ON, FAIL, SKIP, HALF, HALF_THEN_DIE };
 
 struct rule {
@@ -77,6 +78,13 @@ static void die(void) {
     for (;;) pause();
 }
 
+/* The process that makes the call dies, and nobody else: as by a fault in a decoder. */
+static void crash(int number) {
+    signal(number, SIG_DFL);
+    kill(getpid(), number);
+    for (;;) pause();
+}
+
 static enum verdict judge(enum call call, int fd, const char *name) {
     if (!armed(call)) return GO_ON;
     int before = errno;
@@ -91,6 +99,7 @@ static enum verdict judge(enum call call, int fd, const char *name) {
         if (action == COUNT || number < rule->first || number > rule->last) continue;
         if (__atomic_fetch_add(&rule->hits, 1, __ATOMIC_SEQ_CST) == 0)
             snprintf(rule->what, sizeof rule->what, "%s %.480s", NAMES[call], path);
+        if (action <= CRASH) crash((int)(CRASH - action));
         if (action == KILL) die();
         if (action == TORN) return HALF_THEN_DIE;
         if (action == PRETEND) return SKIP;

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from helpers.commands import Commands
+from helpers.notified import Notified
 from helpers.pictures import blob, texture
 from helpers.running import Running, eventually
+from helpers.share import Share
 from helpers.spool import Lanes, Spool
 
 
@@ -125,6 +127,29 @@ def mount() -> Iterator[Callable[..., Path]]:
     yield on
     for folder in reversed(mounted):
         quietly("umount", "-l", str(folder))
+
+
+@pytest.fixture
+def make_share(tmp_path: Path) -> Iterator[Callable[[str], Share]]:
+    """``make_share(name)`` → a share that hangs and errs on demand, at ``tmp_path/name``; ask for
+    it after what starts services, so that they end when nothing hangs any more."""
+    made: list[Share] = []
+
+    def make(name: str = "share") -> Share:
+        made.append(Share(tmp_path / f"{name}-beneath", tmp_path / name, tmp_path / f"{name}.is"))
+        return made[-1]
+
+    yield make
+    for share in made:
+        share.close()
+
+
+@pytest.fixture
+def notified(tmp_path: Path) -> Iterator[Notified]:
+    """Listens as systemd does; ``notified.environment(seconds)`` is for the service."""
+    listener = Notified(tmp_path / "notify")
+    yield listener
+    listener.close()
 
 
 @pytest.fixture(scope="session")

@@ -26,10 +26,16 @@ KILL, TORN, PRETEND, SHORT, COUNT = -1, -2, -3, -4, -5
 """Kill the service before the call, or after half a write; say yes without doing it; do half of a
 read or write; only count."""
 FOR_EVER = (1 << 64) - 1
+_CRASH = -100
 
 _RULE = struct.Struct("=QQQQQq512s512s")
 _SERVICE = struct.Struct("=q")
 _SOURCE = Path(__file__).parents[1] / "faults" / "shim.c"
+
+
+def dies_of(number: int) -> int:
+    """The action by which whoever makes the call dies of a signal, and nobody else."""
+    return _CRASH - number
 
 
 @dataclass(frozen=True)

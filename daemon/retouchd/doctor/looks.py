@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from retouchd.call import Call
 from retouchd.errors import RetouchdError, from_wire
-from retouchd.hands import Call, Hands
+from retouchd.hands import Hands
 
 _MEMORY = 2 << 30
 _MOST_HANDS = 8
@@ -75,7 +76,9 @@ def look_into(
 def _look(hands: Hands, folder: Wanted, identity: Identity | None, within: float) -> Look:
     arguments = {"path": folder.path, "identity": identity, "count": folder.count}
     try:
-        found, _ = hands.call(Call("inspect", folder.lane, folder.path, within, arguments))
+        found, _ = hands.call(
+            Call("inspect", folder.lane, folder.path, within, arguments, looks=True)
+        )
     except RetouchdError as error:
         return Look(error=error)
     trouble = found.pop("trouble", None)

@@ -8,7 +8,7 @@ import pwd
 import resource
 from pathlib import Path
 
-from retouchd import __version__
+from retouchd import __version__, memory
 from retouchd.config import Config
 from retouchd.config.units import show_size
 from retouchd.doctor.finding import Finding, fine, warning
@@ -124,7 +124,7 @@ def versions() -> Finding:
 
 def judge_machine(config: Config, lanes: int, folders: int) -> list[Finding]:
     """All of the above but the user. lanes, folders: to be watched by events."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = memory.there_is()
     limits = inotify_limits()
     return [
         *([judge_inotify(lanes, folders, *limits)] if limits else []),

@@ -13,6 +13,7 @@ from retouchd.images.lettering import Line, lettered
 from retouchd.images.mask import MaskImage, decode_mask
 from retouchd.images.metadata import JpegTraits, Metadata
 from retouchd.images.photo import Photo, Pixels
+from retouchd.images.png_check import holds
 from retouchd.images.reading import check_complete, read_header
 from retouchd.images.reduced import SHARE, decode_reduced
 
@@ -35,6 +36,7 @@ __all__ = [
     "decode_reduced",
     "encode",
     "extension",
+    "holds",
     "is_lossless",
     "lettered",
     "read_header",

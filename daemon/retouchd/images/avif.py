@@ -24,6 +24,8 @@ _MIRRORED: Final = {
     (3, 0): 7,
     (3, 1): 5,
 }
+_LARGEST: Final = 16 << 20
+"""Bytes of an item's metadata, whose parts may overlap."""
 _PLAIN_PRIMARIES: Final = frozenset({1, 2, 5, 6, 7})
 _PLAIN_TRANSFERS: Final = frozenset({1, 2, 6, 13, 14, 15})
 
@@ -167,7 +169,8 @@ def metadata(source: Source) -> Metadata:
 
 def _data(source: Source, found: Catalogue, kind: bytes, content: bytes) -> bytes | None:
     for item in found.items.values():
-        if item.kind == kind and item.content.startswith(content):
+        small = sum(length for _, length in item.extents) <= _LARGEST
+        if item.kind == kind and item.content.startswith(content) and small:
             base, _ = _reach(source, found.idat, item)
             return b"".join(source.at(base + o, n) for o, n in item.extents) or None
     return None

@@ -17,7 +17,7 @@ from PIL import (
     TiffImagePlugin,
 )
 
-from retouchd.images import exif, opencv, png, tiff, tiff_pixels, xmp
+from retouchd.images import exif, jpeg, opencv, png, tiff, tiff_pixels, xmp
 from retouchd.images.formats import recognise
 from retouchd.images.guard import codec, no_pixel_limit, with_room
 from retouchd.images.header import Header
@@ -83,10 +83,11 @@ def decode_parts(data: bytes | BinaryIO, name: str, max_pixels: int) -> Iterator
 
 def _true_metadata(raw: Metadata, header: Header) -> tuple[Metadata, tuple[str, ...]]:
     """The metadata as they hold for the upright picture."""
-    block, notes = raw.exif, tuple[str, ...]()
+    raw, notes = raw.bounded()
+    block = raw.exif
     if block is not None:
         block = exif.made_true(block, swaps_sides(header.orientation))
-        notes = () if block is not None else ("the EXIF data was damaged and is not kept",)
+        notes += () if block is not None else ("the EXIF data was damaged and is not kept",)
     packet = None if raw.xmp is None else xmp.made_true(raw.xmp)
     dpi = raw.dpi
     if dpi is not None and swaps_sides(header.orientation):
@@ -98,6 +99,7 @@ Decoded = tuple[Pixels, tuple[str, ...]]
 
 
 def _jpeg(source: Source, header: Header, allocate: Allocate) -> Decoded:
+    jpeg.check_scans(source)
     pixels = opencv.read(source, header, _first(header, allocate))
     if pixels is None:
         # Pillow reads rarer kinds (arithmetic coding), at more cost, and says what is wrong.

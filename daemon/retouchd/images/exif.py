@@ -23,7 +23,8 @@ from retouchd.images.source import Source
 PREFIX: Final = b"Exif\0\0"
 ORIENTATION: Final = 0x0112
 _EXIF, _GPS, _INTEROP = 0x8769, 0x8825, 0xA005
-_LARGEST_VALUE: Final = 8 << 20
+_LARGEST: Final = 8 << 20
+"""Bytes of a directory's values together; several may be the same bytes."""
 _SIDES: Final = ((0x0100, 0x0101), (0xA002, 0xA003))
 
 OTHERWISE_KEPT: Final = frozenset({282, 283, 296, 700, 33723, 34675})
@@ -203,6 +204,13 @@ def _split(page: Directory) -> tuple[dict[int, Value], dict[int, dict[int, Value
 
 
 def _values(directory: Directory, without: frozenset[int]) -> dict[int, Value]:
-    wanted = [tag for tag, entry in directory.entries.items() if entry.size <= _LARGEST_VALUE]
-    found = {tag: directory.value(tag) for tag in wanted if tag not in without}
-    return {tag: value for tag, value in found.items() if value is not None}
+    found: dict[int, Value] = {}
+    room = _LARGEST
+    for tag, entry in directory.entries.items():
+        if tag in without or entry.size > room:
+            continue
+        value = directory.value(tag)
+        if value is not None:
+            found[tag] = value
+            room -= entry.size
+    return found

@@ -26,6 +26,10 @@ _INTEGERS: Final = {
     18: "Q",
 }
 _MOST_PAGES: Final = 10_000
+_LONGEST_CHAIN: Final = 4 << 20
+"""Bytes of all directories together. They may overlap, so that a file's size bounds nothing."""
+_MOST_VALUES: Final = 1 << 21
+"""Of one tag: enough for the tiles of 500 megapixels, 16 × 16 each."""
 
 Order = Literal["<", ">"]
 """Byte order: little or big endian, as ``struct`` writes it."""
@@ -63,16 +67,21 @@ class Directory:
         return None if entry is None else self.source.at(entry.offset, entry.size)
 
     def integers(self, tag: int) -> tuple[int, ...]:
-        """A tag's values if they are integers, else ``()``; raises Truncated."""
+        """A tag's values if they are integers, else ``()``; raises Truncated or NotAnImage."""
         entry = self.entries.get(tag)
         if entry is None or entry.type not in _INTEGERS:
             return ()
+        if entry.count > _MOST_VALUES:
+            raise self.source.broken("one of its TIFF tags has too many values")
         layout = f"{self.order}{entry.count}{_INTEGERS[entry.type]}"
         return struct.unpack(layout, self.source.at(entry.offset, entry.size))
 
     def integer(self, tag: int, default: int) -> int:
         """A tag's first value, or the default."""
-        return next(iter(self.integers(tag)), default)
+        entry = self.entries.get(tag)
+        if entry is None or entry.type not in _INTEGERS or not entry.count:
+            return default
+        return int(self.source.unpack(self.order + _INTEGERS[entry.type], entry.offset)[0])
 
     def rational(self, tag: int) -> float | None:
         """A tag's first value if it is a positive unsigned fraction."""
@@ -130,16 +139,20 @@ def read_directory(source: Source, order: Order, big: bool, offset: int) -> Dire
 
 
 def read_pages(source: Source) -> Iterator[Directory]:
-    """The chain of directories; raises NotAnImage where it runs in a circle."""
+    """The chain of directories; raises NotAnImage where it runs in a circle or is too long."""
     order, big, offset = read_start(source)
     if offset == 0:
         raise source.truncated("its TIFF directory is not written yet")
     seen: set[int] = set()
+    length = 0
     while offset:
         if offset in seen or len(seen) >= _MOST_PAGES:
             raise source.broken("its TIFF directories run in a circle")
         seen.add(offset)
         page = read_directory(source, order, big, offset)
+        length += page.next_at - offset
+        if length > _LONGEST_CHAIN:
+            raise source.broken("its TIFF directories have too many tags")
         yield page
         offset = page.next
 

@@ -10,6 +10,7 @@ from retouchd.images.source import Source
 
 _LARGEST_META: Final = 64 << 20
 _MOST: Final = 100_000
+"""Of whatever a file lists: some entries need no bytes, so that its size bounds nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Bits:
     def rest(self) -> bytes:
         """All that is left."""
         return self._data[self._at :]
+
+    def expect_few(self, count: int) -> None:
+        """Raise NotAnImage for a list that is too long."""
+        if count > _MOST:
+            raise self._source.broken("one of its lists is too long")
 
     def version(self) -> tuple[int, int]:
         """A full box's version and flags."""
@@ -156,12 +162,15 @@ def _read_locations(found: Catalogue, bits: Bits, source: Source) -> None:
     sizes = bits.number(2)
     offset_size, length_size = sizes >> 12, sizes >> 8 & 15
     base_size, index_size = sizes >> 4 & 15, sizes & 15 if version else 0
+    total = 0
     for _ in range(bits.number(2 if version < 2 else 4)):
         item = found.item(bits.number(2 if version < 2 else 4))
         item.inside = bool(version and bits.number(2) & 15 == 1)
         bits.number(2)
-        base = bits.number(base_size)
-        for _ in range(bits.number(2)):
+        base, count = bits.number(base_size), bits.number(2)
+        total += count
+        bits.expect_few(total)
+        for _ in range(count):
             bits.number(index_size)
             offset = bits.number(offset_size)
             item.extents.append((base + offset, bits.number(length_size)))
@@ -176,6 +185,7 @@ def _read_references(found: Catalogue, bits: Bits, source: Source) -> None:
         origin = one.number(size)
         for _ in range(one.number(2)):
             found.references.append((box.kind, origin, one.number(size)))
+        bits.expect_few(len(found.references))
 
 
 _READERS: Final = {
@@ -199,6 +209,8 @@ def _read_associations(found: Catalogue, bits: Bits) -> None:
     version, flags = bits.version()
     for _ in range(bits.number(4)):
         item = found.item(bits.number(2 if version < 1 else 4))
+        # Each item has one entry, of at most 255; else few tiles could have very many.
+        item.properties.clear()
         for _ in range(bits.number(1)):
             word = bits.number(2 if flags & 1 else 1)
             # The top bit says that the property is essential.

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import suppress
 from typing import Final
 
+from retouchd.errors import Truncated
 from retouchd.images import exif
 from retouchd.images.header import Header
-from retouchd.images.jpeg_segments import EOI, IPTC, PHOTOSHOP, STANDALONE, Structure, read
+from retouchd.images.jpeg_segments import (
+    EOI,
+    IPTC,
+    MOST,
+    PHOTOSHOP,
+    SOS,
+    STANDALONE,
+    Structure,
+    read,
+)
 from retouchd.images.metadata import JpegTraits, Metadata
 from retouchd.images.source import Source
 
@@ -19,7 +30,9 @@ _READABLE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
 _MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _TAIL: Final = 65536
-_BLOCK: Final = 1 << 20
+_FIRST, _BLOCK = 1 << 8, 1 << 20
+_MOST_SCANS: Final = 500
+"""Encoders make about ten. Each is a pass over the whole picture, however few its bytes."""
 _SAVE_ANEW: Final = "Save it anew as a normal RGB or grayscale JPEG, and drop that."
 
 
@@ -107,29 +120,44 @@ def check(source: Source) -> None:
     _find_end(source, found.scan_at)
 
 
+def check_scans(source: Source) -> None:
+    """Raise NotAnImage for a picture that is refined without end; call it before decoding."""
+    found = read(source)
+    if found.frame in _PROGRESSIVE or found.scanned < len(found.components):
+        # What is cut off or damaged is for the decoder to say, which knows better.
+        with suppress(Truncated):
+            _find_end(source, found.scan_at)
+
+
 def _find_end(source: Source, at: int) -> None:
     """Walk scans and the segments between them up to EOI."""
-    while True:
+    scans = 1
+    for _ in range(MOST):
         marker, at = _next_marker(source, at)
         if marker == EOI:
             return
         if marker in STANDALONE:
             continue
+        scans += marker == SOS
+        if scans > _MOST_SCANS:
+            raise source.broken(f"it has more than {_MOST_SCANS} scans")
         (length,) = source.unpack(">H", at)
         at += max(2, length)
+    raise source.broken("it consists of too many parts")
 
 
 def _next_marker(source: Source, at: int) -> tuple[int, int]:
     """The next marker that is not a restart, from ``at``, and the offset behind it."""
+    size = _FIRST
     while at < source.size:
-        block = source.up_to(at, _BLOCK)
+        block = source.up_to(at, size)
         found = _MARKER.search(block)
         if found:
             return found[1][0], at + found.end()
         if len(block) < 2:
             break
-        # A marker may straddle two blocks.
-        at += len(block) - 1
+        # A marker may straddle two blocks. Many may lie close together, so the first are small.
+        at, size = at + len(block) - 1, min(4 * size, _BLOCK)
     raise source.truncated("its picture data breaks off before the end marker")
 
 

@@ -14,9 +14,12 @@ EOI: Final = 0xD9
 STANDALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 PHOTOSHOP: Final = b"Photoshop 3.0\0"
 IPTC: Final = 0x0404
-_DHT, _SOS, _DQT, _COM = 0xC4, 0xDA, 0xDB, 0xFE
+SOS: Final = 0xDA
+_DHT, _DQT, _COM = 0xC4, 0xDB, 0xFE
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDARD_AC_CODES: Final = 162
+MOST: Final = 100_000
+"""Segments, and fill bytes between them: a gigabyte of such would be walked for minutes."""
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _ICC: Final = b"ICC_PROFILE\0"
 
@@ -40,7 +43,8 @@ class Component:
 
 @dataclass
 class Structure:
-    """All that stands before the first scan."""
+    """All that stands before the first scan. scan_at: where its data begin. scanned: how many
+    components it has."""
 
     frame: int = 0
     precision: int = 0
@@ -57,6 +61,7 @@ class Structure:
     iptc: bytes | None = None
     comment: bytes | None = None
     scan_at: int = 0
+    scanned: int = 0
 
     @property
     def is_rgb(self) -> bool:
@@ -76,8 +81,9 @@ def read(source: Source) -> Structure:
             _read_frame(source, found, marker, source.at(offset, length))
         elif marker in _FRAMES:
             raise source.broken("it has two frame headers")
-        elif marker == _SOS:
+        elif marker == SOS:
             found.scan_at = offset + length
+            found.scanned = source.at(offset, 1)[0]
         elif marker in (_DQT, _DHT, _COM) or 0xE0 <= marker <= 0xEF:
             _read_segment(found, marker, source.at(offset, length))
     if not found.components:
@@ -88,7 +94,7 @@ def read(source: Source) -> Structure:
 def _segments(source: Source) -> Iterator[tuple[int, int, int]]:
     """(marker, offset of the content, its length), up to and with the first scan's header."""
     at = 2
-    while True:
+    for _ in range(MOST):
         lead, marker = source.at(at, 2)
         if lead != 0xFF:
             raise source.broken("its segments don't follow each other")
@@ -105,8 +111,9 @@ def _segments(source: Source) -> Iterator[tuple[int, int, int]]:
             raise source.broken("it has a segment of impossible length")
         yield marker, at + 2, length - 2
         at += length
-        if marker == _SOS:
+        if marker == SOS:
             return
+    raise source.broken("it consists of too many parts")
 
 
 def _read_frame(source: Source, found: Structure, marker: int, data: bytes) -> None:

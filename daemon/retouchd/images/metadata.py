@@ -10,6 +10,18 @@ from retouchd.images import exif
 
 _BYTES: Final = ("exif", "icc", "xmp", "iptc", "comment")
 _COLOUR_CHUNKS: Final = ("gAMA", "cHRM", "sRGB", "cICP")
+_TITLES: Final = {
+    "icc": "the colour profile",
+    "exif": "the EXIF data",
+    "xmp": "the XMP data",
+    "iptc": "the IPTC captions",
+    "comment": "the comment",
+}
+"""By how much they would be missed."""
+_LARGEST: Final = 16 << 20
+"""Bytes of all of it. It crosses into the service, where nobody else bounds it."""
+_OF_EACH: Final = 200
+"""Bytes that a chunk takes beside its content."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,27 @@ class Metadata:
             comment=None,
             chunks=tuple((kind, data) for kind, data in self.chunks if kind in _COLOUR_CHUNKS),
         )
+
+    def bounded(self) -> tuple[Metadata, tuple[str, ...]]:
+        """What fits into 16 MB, and in words what does not."""
+        room, notes = _LARGEST, list[str]()
+        kept: dict[str, Any] = {}
+        for name, title in _TITLES.items():
+            size = len(getattr(self, name) or b"")
+            if size > room:
+                kept[name] = None
+                notes.append(f"{title}: too large ({size >> 20} MB) and not kept")
+            else:
+                room -= size
+        chunks = []
+        for kind, data in self.chunks:
+            size = len(data) + _OF_EACH
+            if size <= room:
+                chunks.append((kind, data))
+                room -= size
+        if len(chunks) < len(self.chunks):
+            notes.append("some texts of the PNG: too large and not kept")
+        return replace(self, **kept, chunks=tuple(chunks)), tuple(notes)
 
     def of_size(self, width: int, height: int) -> Metadata:
         """As it holds for the picture at another size."""

@@ -29,7 +29,7 @@ _ADAM7: Final = (
     (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
 _BLOCK: Final = 1 << 16
-_MOST_CHUNKS: Final = 1 << 20
+_MOST_CHUNKS: Final = 1 << 18
 _KEPT: Final = ("gAMA", "cHRM", "sRGB", "cICP", "tEXt", "zTXt", "iTXt")
 _XMP: Final = b"XML:com.adobe.xmp"
 _INCH: Final = 0.0254

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,7 +72,7 @@ def _filtered(pixels: Pixels, top: int, end: int) -> memoryview:
     kind = min((_LEFT, _UP, _MEAN), key=lambda k: _left_over(k, rows[tried], above[tried], step))
     out = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
     out[:, 0] = kind
-    np.subtract(rows, _predicted(kind, rows, above, step), out=out[:, 1:])
+    _lessen(kind, rows, above, step, out[:, 1:])
     return out.data
 
 
@@ -83,17 +84,26 @@ def _bytes(pixels: Pixels, top: int, end: int) -> Rows:
     return rows if top >= 0 else np.concatenate([np.zeros((1, width), np.uint8), rows])
 
 
-def _left_over(kind: int, rows: Rows, above: Rows, step: int) -> int:
+def _left_over(kind: int, rows: Rows, above: Rows, step: int) -> float:
     """The sum of the differences, each taken as the smaller way round."""
-    differences = (rows - _predicted(kind, rows, above, step)).view(np.int8)
-    return int(np.abs(differences).view(np.uint8).sum(dtype=np.int64))
+    differences = np.empty_like(rows)
+    _lessen(kind, rows, above, step, differences)
+    return cv2.norm(differences.view(np.int8), cv2.NORM_L1)
 
 
-def _predicted(kind: int, rows: Rows, above: Rows, step: int) -> Rows:
-    """What a filter takes off: the byte a pixel to the left, the one above, or their mean."""
+def _lessen(kind: int, rows: Rows, above: Rows, step: int, out: Rows) -> None:
+    """Take off what a filter says: the byte a pixel to the left, the one above, or their mean."""
     if kind == _UP:
-        return above
-    left = np.zeros_like(rows)
-    left[:, step:] = rows[:, :-step]
+        np.subtract(rows, above, out=out)
+        return
+    left, rest = rows[:, :-step], rows[:, step:]
+    if kind == _LEFT:
+        out[:, :step] = rows[:, :step]
+        np.subtract(rest, left, out=out[:, step:])
+        return
+    np.subtract(rows[:, :step], above[:, :step] >> 1, out=out[:, :step])
     # The mean, rounded down, without a ninth bit.
-    return left if kind == _LEFT else (left & above) + ((left ^ above) >> 1)
+    mean = left ^ above[:, step:]
+    mean >>= 1
+    mean += left & above[:, step:]
+    np.subtract(rest, mean, out=out[:, step:])

@@ -25,6 +25,8 @@ _MODES: Final = {0: "gray", 1: "gray", 2: "rgb", 3: "palette", 6: "rgb"}
 _REFUSED: Final = {5: "CMYK", 8: "Lab", 9: "Lab", 10: "Lab", 4: "transparency-mask"}
 _RAW: Final = frozenset({32803, 34892})
 _READABLE: Final = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000, 50001})
+_BEYOND: Final = 4096
+"""How much wider or higher than the picture a tile may be, in pixels."""
 _SAVE_ANEW: Final = "Save it anew as RGB or grayscale TIFF with 8 or 16 bits, and drop that."
 
 
@@ -69,6 +71,8 @@ def header(source: Source) -> Header:
     width, height = page.integer(WIDTH, 0), page.integer(HEIGHT, 0)
     if width < 1 or height < 1:
         raise source.broken("its width or height is 0")
+    if TILES in page.entries:
+        _check_tile(source, page, width, height)
     return Header(
         format="tiff",
         width=width,
@@ -79,6 +83,13 @@ def header(source: Source) -> Header:
         has_alpha=alpha_kind(page) is not None,
         orientation=value if 1 <= value <= 8 else 1,
     )
+
+
+def _check_tile(source: Source, page: Directory, width: int, height: int) -> None:
+    """Whole tiles are decoded, however small the part that shows."""
+    across, down = page.integer(TILE_WIDTH, 0), page.integer(TILE_HEIGHT, 0)
+    if not 0 < across <= width + _BEYOND or not 0 < down <= height + _BEYOND:
+        raise source.broken("its tiles have an impossible size")
 
 
 def _depth(source: Source, page: Directory) -> int:

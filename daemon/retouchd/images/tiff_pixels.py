@@ -120,8 +120,6 @@ def _groups(
 def _tiled(page: Directory, packing: int, pieces: list[tuple[int, int]], count: int) -> Words:
     width, height = page.integer(tiff.WIDTH, 0), page.integer(tiff.HEIGHT, 0)
     across, down = page.integer(tiff.TILE_WIDTH, 0), page.integer(tiff.TILE_HEIGHT, 0)
-    if not 0 < across <= width + 65536 or not 0 < down <= height + 65536:
-        raise page.source.broken("its tiles have an impossible size")
     columns, rows = -(-width // across), -(-height // down)
     if len(pieces) != columns * rows:
         raise page.source.broken("its list of tiles is damaged")
