@@ -41,6 +41,7 @@ class Recorder:
             "models": {model: sha256},
             "largest": {model: largest},
             "fits": {},
+            "second_opinions": {},
         }
         self.requests: list[Request] = []
 

@@ -28,7 +28,8 @@ import numpy as np
 from benchmarks.stages import Meter
 from retouchd import cutout, subject
 from retouchd.config.matte import Matte
-from retouchd.fitting import Fit, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import picture_of, place
 from retouchd.images import Photo, decode, encode
 from retouchd.scaling import resized
 from retouchd.verify import check_written

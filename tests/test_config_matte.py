@@ -67,10 +67,10 @@ def test_settings_that_make_the_same_are_the_same_work() -> None:
 # Where it goes, and with which model.
 
 
-def test_a_matte_lane_has_a_folder_for_review_and_a_model_that_needs_no_weights() -> None:
+def test_a_matte_lane_has_a_folder_for_review_and_the_network_that_comes_with_retouchd() -> None:
     made = lane()
     assert str(made.folders["review"]) == "/srv/c/review"
-    assert made.model == "trimap"
+    assert made.model == "cvunet-compact"
     assert str(lane(more=", review: /mnt/look").folders["review"]) == "/mnt/look"
     [inpaint] = parse("lanes: [{name: a, root: /srv/a}]", "x").lanes
     assert "review" not in inpaint.folders

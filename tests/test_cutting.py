@@ -12,7 +12,7 @@ from retouchd.call import Call
 from retouchd.config import parse
 from retouchd.cutting import canvas_bytes, to_prepare
 from retouchd.errors import HandDied, ShareHung
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.job import FileStat
 from retouchd.order import Model, Order
 from retouchd.roots import RootRef

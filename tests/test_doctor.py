@@ -204,7 +204,8 @@ def test_doctor_does_not_import_torch_for_a_model_without_weights(tmp_path: Path
     code = (
         "import sys; from pathlib import Path; from retouchd.config import for_root;"
         "from retouchd.doctor import examine;"
-        f"examine(for_root(Path({str(tmp_path)!r}))); print('torch' in sys.modules)"
+        f"config = for_root(Path({str(tmp_path)!r}), ['lanes.matte.model=trimap']);"
+        "examine(config); print('torch' in sys.modules)"
     )
 
     answer = subprocess.run(
@@ -366,12 +367,14 @@ def test_small_machines_are_told(config: Config) -> None:
 
 
 def test_a_model_with_weights_is_checked_by_its_hash(tmp_path: Path) -> None:
-    models = tmp_path / "state/models"
-    models.mkdir(parents=True)
-    (models / "tiny.safetensors").write_bytes(b"other weights")
+    folder = tmp_path / "state/models"
+    folder.mkdir(parents=True)
+    (folder / "tiny.safetensors").write_bytes(b"other weights")
     entry = f"tiny: {{architecture: lama, file: tiny.safetensors, sha256: {'a' * 64}}}"
-    (models / "manifest.yaml").write_text(f"models:\n  {entry}\n")
-    config = for_root(tmp_path, ["lanes.inpaint.model=tiny"], state=tmp_path / "state")
+    (folder / "manifest.yaml").write_text(f"models:\n  {entry}\n")
+    config = for_root(
+        tmp_path, ["lanes.inpaint.model=tiny", "lanes.matte.model=trimap"], state=tmp_path / "state"
+    )
 
     model, _, device = judge_models(config)
 

@@ -12,7 +12,7 @@ import yaml
 
 from retouchd.entry import Entry, task_of
 from retouchd.errors import ModelUnusable
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.manifest import available, parse_manifest
 from retouchd.onnx_contract import OnnxContract
 from retouchd.own_manifest import with_entry

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from retouchd.errors import ModelUnusable, StartError
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.manifest import available, builtin_entries, entries, resolve, task_named, verify
 from retouchd.regions import DEFAULTS
 from retouchd.resources import resource
 from retouchd.weightfile import sha256_of
 
 _CONTENT = b"not really weights"
+BUILT_IN = {"classical", "flat", "trimap", "cvunet-compact"}
 _DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 
 
@@ -35,8 +36,9 @@ def _write(folder: Path, *entries: str) -> None:
 def test_the_built_in_models_need_no_models_folder(tmp_path: Path) -> None:
     models = available(tmp_path / "missing")
 
-    assert set(models) == {"classical", "flat", "trimap"}
-    assert all(spec.path is None and spec.licence and spec.notes for spec in models.values())
+    assert set(models) == BUILT_IN
+    assert all(spec.licence and spec.notes for spec in models.values())
+    assert {name for name, spec in models.items() if spec.path} == {"cvunet-compact"}
 
 
 def test_models_without_weights_still_have_a_stable_identity_each(tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_the_folder_s_own_manifest_adds_models(folder: Path) -> None:
 
     assert (spec.name, spec.architecture, spec.sha256) == ("own", "lama", _DIGEST)
     assert spec.path == folder / "own.safetensors"
-    assert set(available(folder)) == {"classical", "flat", "trimap", "own"}
+    assert set(available(folder)) == {*BUILT_IN, "own"}
 
 
 def test_the_folder_s_own_manifest_wins_over_the_built_in_one(folder: Path) -> None:
@@ -156,7 +158,7 @@ def test_a_wrong_manifest_says_where_it_is_wrong(folder: Path, entry: str, compl
 def test_an_empty_manifest_adds_nothing(folder: Path) -> None:
     (folder / "manifest.yaml").write_text("")
 
-    assert set(available(folder)) == {"classical", "flat", "trimap"}
+    assert set(available(folder)) == BUILT_IN
 
 
 def test_a_model_for_small_crops_says_so_and_others_get_the_largest(folder: Path) -> None:
@@ -205,6 +207,18 @@ def test_a_well_known_model_is_offered_but_not_usable_before_it_is_added(
     with pytest.raises(ModelUnusable, match="not installed yet") as caught:
         resolve(name, tmp_path)
     assert f"`retouchd models add {name}`" in caught.value.advice
+
+
+def test_how_a_network_is_used_is_part_of_its_identity(tmp_path: Path) -> None:
+    (tmp_path / "own.safetensors").write_bytes(_CONTENT)
+    entry = f"architecture: cvunet, file: own.safetensors, sha256: {_DIGEST}"
+    ways = ("", ", second_opinion: true", ", input: {size: 256}")
+    _write(tmp_path, *(f"m{n}: {{{entry}{way}}}" for n, way in enumerate(ways)))
+
+    specs = [resolve(f"m{n}", tmp_path) for n in range(3)]
+
+    assert [spec.second_opinion for spec in specs] == [False, True, False]
+    assert len({spec.identity for spec in specs}) == 3
 
 
 def test_an_installed_model_takes_the_place_of_the_offer(folder: Path) -> None:

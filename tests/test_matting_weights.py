@@ -101,6 +101,18 @@ def test_half_precision_files_load_as_float32(content: bytes) -> None:
     assert net.head.weight.dtype == torch.float32
 
 
+def test_kernels_can_be_stored_short_and_nothing_else() -> None:
+    net = CvUNet(SMALL).eval()
+    content = cvunet_bytes(net, torch.float16)
+
+    back = parse_cvunet("m", PATH, content).state_dict()
+
+    assert len(content) < 0.65 * len(cvunet_bytes(net))
+    for key, tensor in net.state_dict().items():
+        kept = tensor.half().float() if tensor.dim() > 1 else tensor
+        assert torch.equal(back[key], kept), key
+
+
 def test_a_network_that_can_not_be_loaded_again_is_not_saved() -> None:
     with pytest.raises(ValueError, match="fused"):
         cvunet_bytes(fused(CvUNet(SMALL)))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from retouchd.fitting import Fit, photo_part, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import photo_part, picture_of, place
 from retouchd.scaling import resized
 
 SIDES = st.integers(1, 300)

@@ -20,7 +20,7 @@ from retouchd.config import for_root
 from retouchd.doctor.models import judge_models
 from retouchd.entry import Entry
 from retouchd.errors import ModelUnusable
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.manifest import builtin_entries, resolve, verify
 from retouchd.matting_weights import cvunet_bytes
 from retouchd.nets.cvunet import CvUNet, CvUNetShape

@@ -16,7 +16,7 @@ from retouchd.config import Device
 from retouchd.device import Place, choose, threads
 from retouchd.engine import Request
 from retouchd.errors import GpuRequired, ModelUnusable, OutOfMemory
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.ladder import begin, finish_soundly
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retouchd.errors import ModelUnusable
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.manifest import ModelSpec
 from retouchd.onnx_contract import OnnxContract
 from retouchd.onnx_ports import Plug, Port, guessed_input, plug_of

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retouchd.fitting import Fit, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import Placement, picture_of, place
 from retouchd.scaling import unit
-from retouchd.subject import Subject, from_backdrop, from_network, from_rough_mask
+from retouchd.subject import (
+    Subject,
+    from_backdrop,
+    from_network,
+    from_network_or_backdrop,
+    from_rough_mask,
+)
 
 HEIGHT, WIDTH = 96, 128
 KINDS = [(c, d) for c in (1, 2, 3, 4) for d in (np.uint8, np.uint16)]
@@ -95,6 +102,38 @@ def test_what_is_transparent_in_the_photo_stays_so(channels: int, dtype: Any) ->
         )
 
 
+def seen(alpha: np.ndarray) -> tuple[np.ndarray, Placement]:
+    """What a network says that sees this alpha [HEIGHT, WIDTH]."""
+    placement = place((HEIGHT, WIDTH), Fit(64, multiple_of=8))
+    picture, _ = picture_of(np.round(255 * alpha[..., None]).astype(np.uint8), placement)
+    return picture[..., 0] / np.float32(255), placement
+
+
+def test_before_a_plain_backdrop_a_network_is_only_believed_where_that_shows_the_same() -> None:
+    truth = disc()
+    shifted = np.roll(truth, 4, axis=1)
+    elsewhere = np.roll(truth, WIDTH // 3, axis=1)
+    veiled = np.clip(truth, 0, 0.6) + 0.3 * (truth > 0)
+
+    assert from_network_or_backdrop(photo(), *seen(truth)).method == "network"
+    for wrong in (shifted, elsewhere, veiled):
+        found = from_network_or_backdrop(photo(), *seen(wrong))
+        assert found.method.startswith("backdrop")
+        assert np.abs(unit(found.alpha) - truth).mean() < 0.02
+    assert from_network_or_backdrop(photo(), *seen(shifted)).trust > 0.8
+    disputed = from_network_or_backdrop(photo(), *seen(elsewhere))
+    assert disputed.trust < 0.5
+    assert disputed.notes == ("the network sees another subject than the plain backdrop shows",)
+
+
+def test_before_anything_else_the_network_is_believed() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    clutter = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    truth = disc()
+
+    assert from_network_or_backdrop(clutter, *seen(truth)).method == "network"
+
+
 def test_a_backdrop_that_is_none_is_told_and_not_believed() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     clutter = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
@@ -129,6 +168,7 @@ def test_no_photo_is_too_small_or_too_plain_for_an_answer(
         from_backdrop(pixels),
         from_rough_mask(pixels, mask),
         from_network(pixels, alpha, placement),
+        from_network_or_backdrop(pixels, alpha, placement),
     ):
         whole = unit(found.alpha)
         assert whole.shape == (height, width)

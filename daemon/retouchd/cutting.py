@@ -84,6 +84,7 @@ def _to_finish(order: Order, prepared: Prepared) -> Values:
         "matte": settings["matte"],
         "output": settings["output"],
         "placement": prepared.facts["placement"],
+        "second_opinion": order.model.second_opinion,
         "masked": order.mask is not None,
         "mask_settings": settings["mask"],
         "metadata": prepared.facts["metadata"],

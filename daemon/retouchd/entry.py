@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from retouchd.fit import Fit
 from retouchd.onnx_contract import Activation, Layout, OnnxContract, Scale, Three
-
-if TYPE_CHECKING:  # what lists models must not wait for numpy
-    from retouchd.fitting import Fit
 
 Architecture = Literal["lama", "classical", "flat", "cvunet", "onnx", "trimap"]
 Task = Literal["inpaint", "matte"]
@@ -32,7 +31,7 @@ class _Part(BaseModel):
 
 
 class Input(_Part):
-    """How a photo becomes a matting network's input; see ``fitting.Fit`` and ``OnnxContract``.
+    """How a photo becomes a matting network's input; see ``fit.Fit`` and ``OnnxContract``.
 
     Either ``size`` or ``short_side``, in pixels. resize: "fit" where there is a ``short_side``,
     else "pad", unless something else is said. mean, std: one number or three.
@@ -84,8 +83,6 @@ class Input(_Part):
     @property
     def fit(self) -> Fit:
         """Its geometry."""
-        from retouchd.fitting import Fit
-
         resize = self.resize or ("fit" if self.short_side else "pad")
         return Fit(self.size, self.short_side, self.multiple_of, resize)
 
@@ -102,7 +99,8 @@ class Entry(_Part):
     """One model of a manifest: built in, installed (``file``), or to be added from its ``url``.
 
     sha256, md5: hexadecimal, of ``file`` or of what ``url`` leads to. largest: see ModelSpec.
-    input, output: of an ONNX network; a cvunet may have the sizes of an input.
+    input, output: of an ONNX network; a cvunet may have the sizes of an input. second_opinion: of a
+    small network for matting: a plain backdrop may know better.
     """
 
     architecture: Architecture
@@ -117,6 +115,7 @@ class Entry(_Part):
     largest: Annotated[int, Field(ge=256, le=LARGEST)] = LARGEST
     input: Input | None = None
     output: Output = Output()
+    second_opinion: bool = False
 
     @model_validator(mode="after")
     def _weights_are_pinned(self) -> Entry:
@@ -144,6 +143,11 @@ class Entry(_Part):
             raise ValueError(f"input.{min(odd)} is for onnx; cvunet has its own")
         return self
 
+    def beside(self, manifest: Path) -> Entry:
+        """The same, its file where the manifest lies."""
+        here = {"file": str(manifest.with_name(self.file))} if self.file else {}
+        return self.model_copy(update=here)
+
     @property
     def usable(self) -> bool:
         """Whether a lane can use it as it stands."""
@@ -156,8 +160,6 @@ class Entry(_Part):
             return self.input.fit
         if self.architecture != "cvunet":
             return None
-        from retouchd.fitting import Fit
-
         return Fit(size=512, resize="pad")
 
     @property

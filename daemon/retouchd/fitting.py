@@ -7,35 +7,20 @@ shifts, not even by half a pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
+from retouchd.fit import Fit
 from retouchd.scaling import Size, averaged, colours
 
 Alpha = NDArray[np.float32]  # [H, W] in [0, 1]
 Grey = NDArray[np.uint8]
-Resize = Literal["pad", "fit", "squash"]
+
+__all__ = ["Fit", "Placement", "photo_part", "picture_of", "place"]
 
 _LONGEST = 4  # times the shorter side: a strip of film is no reason for an endless picture
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What size a network wants its photos in.
-
-    size: of the longer side; or short_side: of the shorter one, where size is None. In pixels.
-    multiple_of: what both sides of the picture are multiples of.
-    resize: "pad" makes it square with the photo in the middle; "fit" keeps the photo's shape,
-        as nearly as the multiples allow; "squash" makes it square, whatever the photo's shape.
-    """
-
-    size: int | None = 512
-    short_side: int | None = None
-    multiple_of: int = 1
-    resize: Resize = "pad"
 
 
 @dataclass(frozen=True)

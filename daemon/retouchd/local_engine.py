@@ -83,14 +83,16 @@ class LocalEngine:
         return entry.future
 
     def describe(self) -> Mapping[str, Any]:
-        """``device`` as text, ``models``, name to sha256, ``largest``, ``fits`` and ``tasks``, name
-        to those of its spec, and ``auto``, name to what precision ``auto`` means for it and why:
-        ``precision``, ``speedup``, ``error``; once it is loaded."""
+        """``device`` as text; ``models``, name to identity; ``largest``, ``fits``,
+        ``second_opinions`` and ``tasks``, name to those of its spec; and ``auto``, name to what
+        precision ``auto`` means for it and why: ``precision``, ``speedup``, ``error``; once it is
+        loaded."""
         return {
             "device": self._place.label,
             "models": {name: spec.identity for name, spec in self._models.items()},
             "largest": {name: spec.largest for name, spec in self._models.items()},
             "fits": {name: spec.fit for name, spec in self._models.items()},
+            "second_opinions": {name: s.second_opinion for name, s in self._models.items()},
             "tasks": {name: spec.task for name, spec in self._models.items()},
             "auto": dict(self._auto),
         }

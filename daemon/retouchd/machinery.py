@@ -118,8 +118,13 @@ class Machinery:
 
     def _model(self, name: str) -> Model:
         facts = self.engine.describe()
-        largest = facts["largest"].get(name, DEFAULTS.largest)
-        return Model(name, str(facts["models"].get(name, "")), largest, facts["fits"].get(name))
+        return Model(
+            name,
+            str(facts["models"].get(name, "")),
+            facts["largest"].get(name, DEFAULTS.largest),
+            facts["fits"].get(name),
+            bool(facts["second_opinions"].get(name)),
+        )
 
     def count_and_say(self, event: str, **facts: object) -> None:
         """Log, and count what `once` has to report."""

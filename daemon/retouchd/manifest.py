@@ -11,19 +11,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from retouchd.entry import LARGEST, Architecture, Entry, Task, task_of
 from retouchd.errors import ModelUnusable
+from retouchd.fit import Fit
 from retouchd.onnx_contract import OnnxContract
 from retouchd.resources import resource
 from retouchd.weightfile import architecture_of, sha256_of, unreadable, weights_in
-
-if TYPE_CHECKING:  # what lists models must not wait for numpy
-    from retouchd.fitting import Fit
 
 __all__ = ["LARGEST", "Architecture", "Entry", "ModelSpec", "Task", "task_of"]
 
@@ -34,6 +32,7 @@ _FORMATS_OF: Mapping[Architecture, tuple[str, ...]] = {
     "onnx": (".onnx",),
 }
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
+_SAME = {"licence", "source", "contract", "notes", "largest", "second_opinion"}
 _ALGORITHM = 2  # raise it when one without weights works differently: old results are then stale
 
 
@@ -48,6 +47,7 @@ class ModelSpec:
     contract: what goes in and comes out. notes: anything a person should know.
     largest: the largest side in pixels that it is shown at once.
     fit: the geometry of a matting network's pictures. onnx: the rest of what an ONNX one expects.
+    second_opinion: a plain backdrop may know better than this network.
     """
 
     name: str
@@ -61,6 +61,7 @@ class ModelSpec:
     largest: int = LARGEST
     fit: Fit | None = None
     onnx: OnnxContract | None = None
+    second_opinion: bool = False
 
     @property
     def task(self) -> Task:
@@ -72,7 +73,8 @@ class ModelSpec:
         """A sha256 that changes with its results: of the weights, and of how they are used."""
         if self.fit is None and self.onnx is None:
             return self.sha256
-        return hashlib.sha256(f"{self.sha256} {self.fit} {self.onnx}".encode()).hexdigest()
+        used = f"{self.sha256} {self.fit} {self.onnx}{' 2nd' if self.second_opinion else ''}"
+        return hashlib.sha256(used.encode()).hexdigest()
 
 
 class _Manifest(BaseModel):
@@ -103,8 +105,11 @@ def entries(models_folder: Path) -> dict[str, Entry]:
 
 
 def builtin_entries() -> dict[str, Entry]:
-    """Name → entry of the models that come with retouchd or that it knows where to fetch."""
-    return read_manifest(resource("manifest.yaml"))
+    """Name → entry of the models that come with retouchd, their weights beside the manifest, and of
+    those that it knows where to fetch."""
+    manifest = resource("manifest.yaml")
+    found = read_manifest(manifest).items()
+    return {name: entry.beside(manifest) for name, entry in found}
 
 
 def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
@@ -226,7 +231,7 @@ def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
         architecture=entry.architecture,
         path=weights_in(models_folder / entry.file) if entry.file else None,
         sha256=digest.lower(),
-        **entry.model_dump(include={"licence", "source", "contract", "notes", "largest"}),
+        **entry.model_dump(include=_SAME),
         fit=entry.fit,
         onnx=entry.onnx,
     )

@@ -62,13 +62,14 @@ def parse_cvunet(model: str, path: Path, content: bytes) -> CvUNet:
         ) from None
 
 
-def cvunet_bytes(net: CvUNet) -> bytes:
-    """The network as the content of a .safetensors file, in float32; ``parse_cvunet`` reads it.
+def cvunet_bytes(net: CvUNet, kernels: torch.dtype = torch.float32) -> bytes:
+    """The network as the content of a .safetensors file; ``parse_cvunet`` reads it.
 
-    Raises ValueError for weights that are not finite, and for a network that was fused.
+    kernels: what convolutions are stored in; float16 halves the file. The rest is float32.
+    Raises ValueError for weights that are not finite then, and for a network that was fused.
     """
     state = {
-        key: (tensor.float() if tensor.is_floating_point() else tensor).contiguous().cpu()
+        key: (tensor.to(kernels) if tensor.dim() > 1 else tensor).contiguous().cpu()
         for key, tensor in net.state_dict().items()
     }
     odd = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]

@@ -11,7 +11,8 @@ import numpy as np
 
 from retouchd.device import Place
 from retouchd.errors import GpuRequired, ModelUnusable
-from retouchd.fitting import Fit, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import picture_of, place
 from retouchd.manifest import ModelSpec, check_sha256
 from retouchd.memory import give_back
 from retouchd.onnx_contract import OnnxContract

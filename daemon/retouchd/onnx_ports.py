@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retouchd.errors import ModelUnusable
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.manifest import ModelSpec
 from retouchd.onnx_contract import OnnxContract
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from retouchd.fitting import Fit
+from retouchd.fit import Fit
 from retouchd.regions import DEFAULTS, PlanSettings
 from retouchd.roots import RootRef
 from retouchd.shared import SharedArray
@@ -20,12 +20,14 @@ class Model:
     """A lane's model: its name, the sha256 of its weights, the largest side that it is shown.
 
     fit: what a matting network wants to be shown; None for a model that works without one.
+    second_opinion: a plain backdrop may know better than that network.
     """
 
     name: str
     sha256: str
     largest: int = DEFAULTS.largest
     fit: Fit | None = None
+    second_opinion: bool = False
 
     @property
     def planning(self) -> PlanSettings:

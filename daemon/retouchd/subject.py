@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,17 @@ from retouchd.engine import Pixels
 from retouchd.enlarging import enlarge, enlarge_to_bytes
 from retouchd.fitting import Placement, photo_part
 from retouchd.recut import recut
-from retouchd.scaling import unit
+from retouchd.scaling import resized, unit
+from retouchd.triage import triage
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
 _HOPELESS = 0.2
 """A confidence in the backdrop under which solving its edges would be pretence."""
+_PLAIN = 0.9
+"""… and from which it knows better than a small network (measured)."""
+_ALIKE, _APART = 0.9, 0.8  # overlaps of two masks
+_CLEAR = 0.5  # confidence in a network's own alpha
+_DISPUTED = 0.4  # trust where the two see different things
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,24 @@ def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement
     return _with_own_alpha(photo, found)
 
 
+def from_network_or_backdrop(
+    photo: Pixels, alpha: NDArray[np.float32], placement: Placement
+) -> Subject:
+    """From a small network's alpha, unless the backdrop is plain and shows another subject."""
+    behind = backdrop.find(photo)
+    if behind.confidence < _PLAIN:
+        return from_network(photo, alpha, placement)
+    seen = photo_part(alpha, placement)
+    overlap = _overlap(seen > 0.5, resized(behind.mask, seen.shape) > 127)
+    if overlap >= _ALIKE and triage(seen).confidence >= _CLEAR:
+        return from_network(photo, alpha, placement)
+    found = _before(photo, behind)
+    if overlap >= _APART:
+        return found
+    why = "the network sees another subject than the plain backdrop shows"
+    return replace(found, trust=min(found.trust, _DISPUTED), notes=(why, *found.notes))
+
+
 def from_rough_mask(photo: Pixels, mask: NDArray[np.uint8]) -> Subject:
     """From what a person marked [H, W], 255 or 0: its edge is sought around the mask's."""
     return _with_own_alpha(photo, _solved(photo, *recut(photo, mask)))
@@ -48,7 +72,10 @@ def from_rough_mask(photo: Pixels, mask: NDArray[np.uint8]) -> Subject:
 
 def from_backdrop(photo: Pixels) -> Subject:
     """From the photo alone, if it stands before a plain backdrop."""
-    behind = backdrop.find(photo)
+    return _before(photo, backdrop.find(photo))
+
+
+def _before(photo: Pixels, behind: backdrop.Backdrop) -> Subject:
     # What the backdrop promises has to be a good deal before it is believed (measured).
     trust = behind.confidence**2
     if behind.confidence < _HOPELESS or not behind.mask.any():
@@ -67,6 +94,11 @@ def _solved(photo: Pixels, trimap: Alpha, guess: Alpha) -> Subject:
 
     found = solve(photo, trimap, guess)
     return Subject(found.alpha, found.method, notes=found.notes)
+
+
+def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union."""
+    return float((one & other).sum() / max(1, (one | other).sum()))
 
 
 def _with_own_alpha(photo: Pixels, subject: Subject) -> Subject:

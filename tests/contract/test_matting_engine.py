@@ -17,7 +17,8 @@ import torch
 from retouchd.config import Device
 from retouchd.engine import Engine, Request, Result
 from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory
-from retouchd.fitting import Fit, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import picture_of, place
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.matte_painter import MatteNetworks, network_input

@@ -12,7 +12,8 @@ import torch
 
 from helpers.studio import OPAQUE, clutter, deep_file, file, pixels_of, product, rough
 from retouchd.enlarging import enlarge
-from retouchd.fitting import Fit, photo_part, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import photo_part, picture_of, place
 from retouchd.matte_painter import network_input
 from retouchd.matting_weights import cvunet_bytes
 from retouchd.nets.cvunet import CvUNet, CvUNetShape, fused

@@ -14,13 +14,17 @@ import yaml
 from helpers.commands import Commands
 from helpers.pictures import blob, texture
 
+NO_NETWORK = ("--set", "lanes.matte.model=trimap")
+"""What cut-outs look like must not hang on how a network was trained; its own tests take it."""
+
 
 class Spool(Commands):
-    """A root with its folders. where: how a command finds it; ``--root`` if left out."""
+    """A root with its folders. where: how a command finds it; if left out ``--root``, no network
+    for cut-outs."""
 
     def __init__(self, root: Path, where: tuple[str, ...] = ()) -> None:
         self.root = root
-        self.where = where or ("--root", str(root))
+        self.where = where or ("--root", str(root), *NO_NETWORK)
         self.inbox, self.outbox = root / "inbox", root / "outbox"
         self.archive, self.failed = root / "archive", root / "failed"
         self.review = root / "review"
@@ -83,6 +87,8 @@ class Lanes(Commands):
 
     def lane(self, name: str, **options: Any) -> Spool:
         """Add a lane, or change the options of one; returns its folders."""
+        if options.get("task") == "matte":
+            options.setdefault("model", "trimap")
         self.lanes[name] = {"name": name, "root": str(self.root / name), **options}
         self.write()
         return Spool(self.root / name, self.where)

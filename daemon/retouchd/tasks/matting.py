@@ -12,12 +12,18 @@ from numpy.typing import NDArray
 from retouchd.config import Mask
 from retouchd.cutout import Cut, Piece, judged, pieces
 from retouchd.errors import MaskUnreadable
-from retouchd.fitting import Fit, Placement, picture_of, place
+from retouchd.fit import Fit
+from retouchd.fitting import Placement, picture_of, place
 from retouchd.images import Metadata, Photo, decode_mask, encode, is_lossless
 from retouchd.masks import Names, fit_to, hole_from_grey
 from retouchd.naming import temporary_of
 from retouchd.shared import SharedArray, attach, handing_over, put
-from retouchd.subject import from_backdrop, from_network, from_rough_mask
+from retouchd.subject import (
+    from_backdrop,
+    from_network,
+    from_network_or_backdrop,
+    from_rough_mask,
+)
 from retouchd.tasks.backgrounds import check_background, read_background
 from retouchd.tasks.originals import read_original, read_photo
 from retouchd.tasks.values import Answer, Original, Task, Values, original_of, root_of
@@ -83,7 +89,8 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     """Make an alpha, judge it, and write what the lane wants to have of the cut-out.
 
     values: matte (the lane's, see ``config.Matte.work``), output, placement (of the network's
-    picture, or null), masked (whether a rough mask is there), mask_settings, metadata, outbox,
+    picture, or null), second_opinion (whether a plain backdrop may know better than the network),
+    masked (whether a rough mask is there), mask_settings, metadata, outbox,
     review (or null), temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask or
     the network's alpha if there is one. Gives role (``outbox`` or ``review``), written (sha256,
     size, ending, token of each file, the output first), notes.
@@ -106,7 +113,8 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
 
 def _found(photo: NDArray[Any], values: Values, arrays: Sequence[SharedArray]) -> Any:
     if values["placement"]:
-        return from_network(photo, attach(arrays[1]), _placement(values["placement"]))
+        source = from_network_or_backdrop if values["second_opinion"] else from_network
+        return source(photo, attach(arrays[1]), _placement(values["placement"]))
     if values["masked"]:
         return from_rough_mask(photo, attach(arrays[1]))
     return from_backdrop(photo)

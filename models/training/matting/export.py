@@ -15,7 +15,7 @@ from retouchd.nets.cvunet import CvUNet, CvUNetShape
 def export(work: Path, to: Path) -> str:
     """Write ``work``/best.pt to ``to``, whole or not at all; says what was written.
 
-    Raises FileNotFoundError without a best, ValueError for weights that are not finite.
+    Raises FileNotFoundError without a best, ValueError for weights that are too large for float16.
     """
     best = checkpoint.load(work / "best.pt", torch.device("cpu"))
     if best is None:
@@ -23,7 +23,7 @@ def export(work: Path, to: Path) -> str:
     shape: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in best["shape"].items()
     }
-    content = cvunet_bytes(build_cvunet(CvUNetShape(**shape), best["average"]))
+    content = cvunet_bytes(build_cvunet(CvUNetShape(**shape), best["average"]), torch.float16)
     temporary = to.with_name(f".{to.name}.tmp")
     temporary.write_bytes(content)
     temporary.replace(to)
