@@ -43,7 +43,13 @@ from retouchd.foreground import foreground
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.scaling import resized, unit
-from retouchd.subject import Subject, from_backdrop, from_network, from_rough_mask
+from retouchd.subject import (
+    Subject,
+    from_backdrop,
+    from_network,
+    from_network_or_backdrop,
+    from_rough_mask,
+)
 from retouchd.trimap import from_mask
 
 HEADS = ("SAD", "MSE", "grad", "conn", "IoU")
@@ -123,7 +129,8 @@ class Network:
 
     def subject(self, photo: Photo) -> Subject:
         """What a lane makes of it."""
-        return from_network(photo, self._said(photo), self._placement(photo))
+        source = from_network_or_backdrop if self._spec.second_opinion else from_network
+        return source(photo, self._said(photo), self._placement(photo))
 
     def _placement(self, photo: Photo) -> Any:
         assert self._spec.fit is not None

@@ -109,10 +109,19 @@ def plant(make_spool, start_all, children, inject):
     return plant
 
 
-def play(plant, call, what, when):
+def noticed(plant, before):
+    return [line for line in plant.running.lines[before:] if line["level"] == "warning"]
+
+
+def play(plant, call, what, when, patience=2.5):
+    """patience: seconds in which the fault is felt, if it is at all."""
+    before = len(plant.running.lines)
     with plant.fault(call, what, when):
         plant.drop()
-        time.sleep(2.5)
+        deadline = time.monotonic() + patience
+        while not noticed(plant, before) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
         plant.check_nothing_false()
     plant.check_all_done()
 
@@ -120,9 +129,8 @@ def play(plant, call, what, when):
 @pytest.mark.parametrize(("call", "error", "when"), QUICK)
 def test_a_call_that_fails(plant, call, error, when):
     before = len(plant.running.lines)
-    play(plant, call, f"error={error}", when)
-    noticed = [line for line in plant.running.lines[before:] if line["level"] == "warning"]
-    assert noticed, "the fault was not felt"
+    play(plant, call, f"error={error}", when, patience=40)
+    assert noticed(plant, before), "the fault was not felt"
 
 
 @pytest.mark.soak

@@ -34,7 +34,7 @@ KEEP = {kind: {"max_age": None} for kind in ("outputs", "archive", "failed")}
 """Clocks that stand wrong by years are the tests of retention's."""
 FLAT = "{date:%Y-%m-%d}/{stem}{ext}"
 BY_SECOND = "outputs_{date:%Y%m%d%H%M%S}/{stem}{ext}"
-ROUNDS, QUICK_ROUNDS = 100, 6
+ROUNDS, QUICK_ROUNDS = 100, 3
 LAX = str(Path(__file__).parent / "lax_rename")
 KNOWN = np.ones((160, 220), bool)
 KNOWN[40:110, 60:140] = False

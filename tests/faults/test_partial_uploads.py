@@ -115,7 +115,7 @@ def play(plant, start_all, tally, place, seed, number_of_rounds):
         tally.add(PROMISE, ways)
 
 
-@pytest.mark.parametrize("place", ["events", "share"])
+@pytest.mark.parametrize("place", [pytest.param("events", marks=pytest.mark.soak), "share"])
 def test_uploads_are_taken_whole(start_all, make_plant, tally, place):
     play(make_plant(place), start_all, tally, place, 1, 1)
 

@@ -168,7 +168,7 @@ def heal(plant, running, children):
     plant.check()
 
 
-@pytest.mark.parametrize("how", ["idle", "at work"])
+@pytest.mark.parametrize("how", [pytest.param("idle", marks=pytest.mark.soak), "at work"])
 def test_it_goes_on_while_a_share_hangs(start_all, plant, begin, notified, children, tally, how):
     running = begin(*IMPATIENT)
     facts = live_through(plant, running, notified, children, how, 12)
