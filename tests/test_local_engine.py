@@ -67,7 +67,8 @@ from retouchd.engine import Request
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import available
 
-engine = LocalEngine(available(Path("/nonexistent")), Device(threads=2))
+known = available(Path("/nonexistent"))
+engine = LocalEngine({name: known[name] for name in ("classical", "flat")}, Device(threads=2))
 engine.warm_up()
 mask = np.eye(16, dtype=np.uint8) * 255
 futures = [engine.submit(Request(name, np.ones((16, 16, 3), np.uint8), mask))

@@ -304,7 +304,8 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize("path", [BY_SECOND, pytest.param(FLAT, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("path", [BY_SECOND, FLAT])
 def test_midnight_and_the_hour_that_comes_twice(tmp_path, tally, clock, path):
     """The service runs through all of it; at each moment the same names come."""
     clock.set(*MOMENTS[0])
