@@ -139,7 +139,7 @@ def check_untouched(campaign):
 
 @pytest.mark.parametrize(
     "placed",
-    [KINDS[0], *(pytest.param(k, marks=pytest.mark.soak) for k in KINDS[1:])],
+    [pytest.param(k, marks=pytest.mark.soak) for k in KINDS],
     indirect=True,
 )
 def test_it_waits_and_goes_on_by_itself(placed, expected_of, tally, reader):

@@ -217,7 +217,7 @@ def kill_in_the_middle(samba, local, path, chance, tries=20):
 
 
 @pytest.mark.parametrize(
-    "kills", [2, pytest.param(25, marks=pytest.mark.soak)], ids=["quick", "many"]
+    "kills", [pytest.param(n, marks=pytest.mark.soak) for n in (2, 25)], ids=["few", "many"]
 )
 def test_uploads_by_smb_that_are_killed_are_waited_for(
     start_all, make_plant, samba, tally, tmp_path, kills

@@ -118,6 +118,7 @@ class TestReady:
 
 
 class TestRestarting:
+    @pytest.mark.soak
     def test_seven_quick_kills_are_seven_restarts(self, unit, expected_of):
         """Five in ten seconds are the end by systemd's own default."""
         unit.drop_in("[Service]", "RestartSec=100ms")
