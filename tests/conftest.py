@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from retouchd.hands import Hands
 from retouchd.roots import Root, establish, open_root
 
 # A busy machine must not make a property look slow.
@@ -26,6 +27,14 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"there is no sample data at {folder} (set RETOUCHD_SAMPLES)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def hands() -> Iterator[Hands]:
+    """Two hands for a module, with room for 8 GiB each."""
+    made = Hands(2, 1, 8 << 30)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy m
 DAY = "2026-11-21"
 
 
-@pytest.fixture(scope="module")
-def hands() -> Iterator[Hands]:
-    made = Hands(2, 1, 8 << 30)
-    yield made
-    made.close()
-
-
 @dataclass
 class House:
     """A lane with folders, its ledger, and who files its originals."""

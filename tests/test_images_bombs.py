@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.bombs import BOMBS
+from helpers.counting import Counting
 from helpers.kinds import photos, saved
 from retouchd.images import Metadata, decode
 from retouchd.images.metadata import _LARGEST as MOST_METADATA
@@ -121,14 +121,6 @@ def test_a_thumbnail_in_a_packet_goes_wherever_it_stands() -> None:
 
 def test_many_parts_of_a_jpeg_are_walked_once() -> None:
     """Not with a look at the next megabyte for each."""
-
-    class Counting(io.BytesIO):
-        taken = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            found = super().read(size)
-            self.taken += len(found)
-            return found
 
     from retouchd.images import check_complete
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.counting import Counting
 from helpers.kinds import photos, saved
 from retouchd.errors import (
     IoTrouble,
@@ -93,14 +94,6 @@ def test_an_unwritten_end_is_seen_in_larger_files(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"])
 def test_headers_and_checks_read_little_of_a_large_file(format: str) -> None:
-    class Counting(io.BytesIO):
-        taken = 0
-
-        def read(self, size: int | None = -1, /) -> bytes:
-            found = super().read(size)
-            self.taken += len(found)
-            return found
-
     rng = np.random.default_rng(2)
     image = Image.fromarray(rng.integers(0, 256, (700, 700, 3), dtype=np.uint8))
     data = saved(format, image, quality=95)

@@ -94,7 +94,7 @@ def test_it_agrees_with_the_decoder_on_any_filtered_bytes(seed: int, kind: int, 
 @pytest.mark.parametrize("size", [1, 300, 1000])
 def test_groups_of_rows_meet(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(png_check, "_GROUP", size)
-    monkeypatch.setattr(png_check, "_READ", 7)
+    monkeypatch.setattr(png_check.png, "_BLOCK", 7)
     pixels = picture(40, 31, 3)
     data = png_write.write(pixels, Metadata("png"))
 

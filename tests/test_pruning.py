@@ -25,13 +25,6 @@ NOW = 1_000_000_000.0
 DAY = 86400.0
 
 
-@pytest.fixture(scope="module")
-def hands() -> Iterator[Hands]:
-    made = Hands(2, 1, 8 << 30)
-    yield made
-    made.close()
-
-
 @dataclass
 class House:
     """A lane with folders, its ledger, and its retention."""

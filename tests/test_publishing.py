@@ -58,13 +58,6 @@ class Mortal:
         return answer
 
 
-@pytest.fixture(scope="module")
-def hands() -> Iterator[Hands]:
-    made = Hands(2, 1, 8 << 30)
-    yield made
-    made.close()
-
-
 @dataclass
 class House:
     """A matte lane with folders, its ledger, and who publishes."""

@@ -129,13 +129,6 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     ledger.close()
 
 
-@pytest.fixture(scope="module")
-def hands() -> Iterator[Hands]:
-    made = Hands(2, 1, 8 << 30)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def look(house: House, hands: Hands) -> Callable[[], list[Cutout]]:
     """What a sheet of the day would show."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
+from retouchd.samples import to_unit
 
 Size = tuple[int, int]
 Span = tuple[int, int]  # first and one past the last, on one axis
@@ -108,10 +109,8 @@ def unit_colours(pixels: Pixels, size: Size | None = None) -> NDArray[np.float32
 
 
 def unit(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of any type over its full range as float32 in [0, 1]; floats as they are."""
-    if samples.dtype == np.float32:
-        return samples
-    return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+    """uint8 or uint16 samples as ``to_unit`` makes them; float32 as it is."""
+    return samples if samples.dtype == np.float32 else to_unit(samples)
 
 
 def shrinking(large: int, small: int, part: Span, cells: Span) -> Matrix:

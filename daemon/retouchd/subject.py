@@ -78,11 +78,10 @@ def from_backdrop(photo: Pixels) -> Subject:
 def _before(photo: Pixels, behind: backdrop.Backdrop) -> Subject:
     # What the backdrop promises has to be a good deal before it is believed (measured).
     trust = behind.confidence**2
+    prior = prior_from(behind.mask, half_width(behind.mask))
     if behind.confidence < _HOPELESS or not behind.mask.any():
         why = "the backdrop is not plain, so that the subject can't be told from it"
-        alpha = prior_from(behind.mask, half_width(behind.mask))
-        return _with_own_alpha(photo, Subject(alpha, "backdrop", trust, (why,)))
-    prior = prior_from(behind.mask, half_width(behind.mask))
+        return _with_own_alpha(photo, Subject(prior, "backdrop", trust, (why,)))
     found = _solved(photo, from_mask(behind.mask), prior)
     subject = Subject(found.alpha, f"backdrop, {found.method}", trust, found.notes)
     return _with_own_alpha(photo, subject)
@@ -105,5 +104,4 @@ def _with_own_alpha(photo: Pixels, subject: Subject) -> Subject:
     """What is transparent in the photo stays so."""
     if photo.shape[2] not in (2, 4):
         return subject
-    alpha = unit(subject.alpha) * unit(photo[..., -1])
-    return Subject(alpha, subject.method, subject.trust, subject.notes)
+    return replace(subject, alpha=unit(subject.alpha) * unit(photo[..., -1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,13 @@ import pytest
 import torch
 
 from helpers.studio import OPAQUE, clutter, deep_file, file, pixels_of, product, rough
+from helpers.tiny_network import SHAPE, install
 from retouchd.enlarging import enlarge
 from retouchd.fit import Fit
 from retouchd.fitting import photo_part, picture_of, place
 from retouchd.matte_painter import network_input
-from retouchd.matting_weights import cvunet_bytes
-from retouchd.nets.cvunet import CvUNet, CvUNetShape, fused
+from retouchd.nets.cvunet import CvUNet, fused
 
-SHAPE = CvUNetShape(width=0.25, context=16, rates=(1, 2), decoder=(16, 16, 8, 8), head=8)
 FIT = Fit(128, multiple_of=32)
 PHOTOS = {f"photo{number}.png": product(number) for number in range(4)}
 LANES = {"fp32": "fp32", "bf16": "bf16", "auto": "auto"}
@@ -30,18 +28,6 @@ def random_network() -> CvUNet:
     with torch.no_grad():
         net.head.weight.mul_(5)
     return net
-
-
-def install(net: CvUNet, models: Path, digest: str = "") -> None:
-    """Write the network and an entry of one's own."""
-    content = cvunet_bytes(net)
-    models.mkdir(parents=True, exist_ok=True)
-    (models / "mine.safetensors").write_bytes(content)
-    (models / "manifest.yaml").write_text(
-        "models:\n  mine:\n    architecture: cvunet\n    file: mine.safetensors\n"
-        f"    sha256: {digest or hashlib.sha256(content).hexdigest()}\n"
-        "    input: {size: 128, multiple_of: 32}\n"
-    )
 
 
 def expected(net: CvUNet, photo: np.ndarray) -> np.ndarray:
@@ -63,7 +49,7 @@ def net() -> CvUNet:
 def spools(make_lanes: Any, net: CvUNet) -> dict[str, Any]:
     """One lane for each precision, after `once` over the same photos."""
     lanes = make_lanes()
-    install(net, lanes.root / "state" / "models")
+    install(lanes.root / "state" / "models", net)
     matte = {"review_below": 0, "despill": False}
     found = {}
     for name, precision in LANES.items():
@@ -138,7 +124,7 @@ def test_the_job_says_whose_work_it_is(spools: Any) -> None:
 def test_weights_that_are_not_the_ones_pinned_are_refused_before_any_photo(
     spool: Any, net: CvUNet
 ) -> None:
-    install(net, spool.root / ".retouchd" / "models", digest="ab" * 32)
+    install(spool.root / ".retouchd" / "models", net, digest="ab" * 32)
     spool.drop("matte/photo.png", file(product()))
     done = spool.once("--model", "mine")
     assert done.returncode == 2
@@ -148,7 +134,7 @@ def test_weights_that_are_not_the_ones_pinned_are_refused_before_any_photo(
 
 
 def test_a_matting_model_is_no_model_for_holes(spool: Any, net: CvUNet) -> None:
-    install(net, spool.root / ".retouchd" / "models")
+    install(spool.root / ".retouchd" / "models", net)
     done = spool.once("--set", "lanes.inpaint.model=mine")
     assert done.returncode == 2
     assert "mine is a model for matte, and the lane's task is inpaint" in done.stderr

@@ -27,7 +27,6 @@ Rows = NDArray[np.uint8]
 
 _KINDS: Final = {1: png.GRAY, 2: png.GRAY_ALPHA, 3: png.RGB, 4: png.RGB_ALPHA}
 _NONE, _LEFT, _UP, _MEAN = range(4)
-_READ: Final = 1 << 16  # bytes
 _GROUP: Final = 1 << 18  # bytes of rows that are looked at together
 
 
@@ -65,8 +64,8 @@ def _group(pixels: Pixels) -> int:
 def _inflated(source: Source, size: int) -> Iterator[bytes]:
     """The filtered picture in parts of ``size`` bytes, and a last one; checks every checksum."""
     inflater, held, count = zlib.decompressobj(), list[bytes](), 0
-    for data in _picture_data(source):
-        left = data
+    for kind, data in png.sound_parts(source):
+        left = data if kind == "IDAT" else b""
         while left:
             held.append(inflater.decompress(left, size - count))
             count, left = count + len(held[-1]), inflater.unconsumed_tail
@@ -78,20 +77,6 @@ def _inflated(source: Source, size: int) -> Iterator[bytes]:
         raise source.truncated("its picture data ends before the last row")
     if inflater.unused_data:
         raise source.broken("its picture data goes on behind its end")
-
-
-def _picture_data(source: Source) -> Iterator[bytes]:
-    """What all chunks hold of the picture; the checksums of the others are checked as well."""
-    for chunk in png.chunks(source):
-        found = zlib.crc32(chunk.kind.encode("latin-1"))
-        end = chunk.offset + chunk.length
-        for at in range(chunk.offset, end, _READ):
-            data = source.at(at, min(_READ, end - at))
-            found = zlib.crc32(data, found)
-            if chunk.kind == "IDAT":
-                yield data
-        if found != int.from_bytes(source.at(end, 4), "big"):
-            raise source.broken(f"its {chunk.kind} data is damaged (wrong checksum)")
 
 
 def _same(parts: Iterable[bytes], pixels: Pixels) -> bool | None:
