@@ -17,7 +17,7 @@ from retouchd.resources import resource
 from retouchd.weightfile import sha256_of
 
 _CONTENT = b"not really weights"
-BUILT_IN = {"classical", "flat", "trimap", "cvunet-compact"}
+BUILT_IN = {"patchmatch", "classical", "flat", "trimap", "cvunet-compact"}
 _DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from retouchd.fit import Fit
 from retouchd.onnx_contract import Activation, Layout, OnnxContract, Scale, Three
 
-Architecture = Literal["lama", "classical", "flat", "cvunet", "onnx", "trimap"]
+Architecture = Literal["lama", "patchmatch", "classical", "flat", "cvunet", "onnx", "trimap"]
 Task = Literal["inpaint", "matte"]
 Side = Annotated[int, Field(ge=32, le=4096)]
 
-WEIGHTLESS: tuple[Architecture, ...] = ("classical", "flat", "trimap")
+WEIGHTLESS: tuple[Architecture, ...] = ("patchmatch", "classical", "flat", "trimap")
 LARGEST = 1024  # px, where an entry says nothing else
 GEOMETRY = {"size", "short_side", "multiple_of", "resize"}  # of an input
 

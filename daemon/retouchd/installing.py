@@ -37,7 +37,7 @@ FIRST_CONFIG = """\
 lanes:
   - name: inpaint
     root: /srv/retouch      # inbox, outbox, archive and failed are folders in it
-    model: classical        # `retouchd models list` shows the others
+    model: patchmatch       # `retouchd models list` shows the others
 """
 
 _USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchd import classical, flat
+from retouchd import classical, flat, patchmatch
 from retouchd.device import Place
 from retouchd.engine import Pixels
 from retouchd.entry import WEIGHTLESS
@@ -22,6 +22,7 @@ Finish = Callable[[], list[Unit]]
 Size = tuple[int, int]  # height, width
 
 _FILLS: Mapping[str, Callable[[Pixels, NDArray[np.uint8]], Unit]] = {
+    "patchmatch": patchmatch.fill,
     "classical": classical.fill,
     "flat": flat.fill,
 }

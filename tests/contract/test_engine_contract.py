@@ -61,7 +61,7 @@ def gate() -> Iterator[Gate]:
     gate.way.set()
 
 
-@pytest.fixture(params=["classical", "flat", "lama"])
+@pytest.fixture(params=["patchmatch", "classical", "flat", "lama"])
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> ModelSpec:
     if request.param != "lama":
         return resolve(request.param, tmp_path)

@@ -152,7 +152,7 @@ def test_without_a_place_to_work_it_says_what_to_do(monkeypatch, verb):
         (("jobs", "--root", "/r", "--state", "sleepy"), "'quarantined'"),
         (("retry", "--root", "/r", "1"), "next `retouchd run`"),
         (("prune", "--root", "/r"), "next `retouchd run`"),
-        (("models", "verify", "--root", "/r", "nosuch"), "The models are classical, flat"),
+        (("models", "verify", "--root", "/r", "nosuch"), "The models are patchmatch, classical, flat"),
         (("explain", "--root", "/r", "/etc/passwd"), "The inboxes are /r/inbox"),
         (("frobnicate",), "No such command"),
         (("cancel", "--root", "/r"), "JOB"),
@@ -198,7 +198,7 @@ def test_config_show_reads_back_to_the_same_configuration():
 def test_models_can_be_listed_and_verified(tmp_path, make_lama):
     root = ("--root", str(tmp_path))
     names = {model["name"] for model in json.loads(say("models", "list", "--json", *root).out)}
-    assert names >= {"classical", "flat"}
+    assert names >= {"patchmatch", "classical", "flat"}
     assert say("models", "verify", *root).code == 0
     weights = make_lama()
     assert "it loads" in say("models", "verify", str(weights), *root).out

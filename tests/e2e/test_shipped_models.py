@@ -41,3 +41,25 @@ def test_a_photo_alone_becomes_a_cut_out_without_a_word_of_configuration(make_sp
     found = pixels_of(path.read_bytes())[..., 3] > 127
     truth = cv2.ellipse(np.zeros((HEIGHT, WIDTH)), (80, 60), (48, 36), 0, 0, 360, 1, -1) > 0
     assert (found & truth).sum() / (found | truth).sum() > 0.8
+
+
+def test_a_photo_and_a_mask_are_repaired_with_the_texture_around(make_spool: Any) -> None:
+    root = make_spool().root
+    spool = Spool(root, ("--root", str(root)))
+    y, x = np.mgrid[0:160, 0:200] // 8
+    bricks = np.where(((y + x) % 2)[..., None] == 1, (200, 180, 150), (60, 50, 70)).astype(np.uint8)
+    mask = np.zeros((160, 200), np.uint8)
+    mask[60:100, 80:120] = 255
+    scribbled = np.where(mask[..., None] > 0, (255, 0, 255), bricks).astype(np.uint8)
+    spool.drop("wall_mask.png", file(mask))
+    spool.drop("wall.png", file(scribbled))
+
+    done = spool.once()
+
+    assert done.returncode == 0, done.stderr
+    [job] = spool.jobs()
+    assert (job["state"], job["model"]) == ("done", "patchmatch")
+    [path] = spool.outbox.rglob("wall.png")
+    found = pixels_of(path.read_bytes()).astype(np.int64)
+    apart = np.abs(found - bricks).max(axis=2)
+    assert (apart[mask > 0] < 40).mean() > 0.95

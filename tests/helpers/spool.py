@@ -14,17 +14,21 @@ import yaml
 from helpers.commands import Commands
 from helpers.pictures import blob, texture
 
-NO_NETWORK = ("--set", "lanes.matte.model=trimap")
-"""What cut-outs look like must not hang on how a network was trained; its own tests take it."""
+PLAIN_MODELS = (
+    *("--set", "lanes.matte.model=trimap"),
+    *("--set", "lanes.inpaint.model=classical"),
+)
+"""What cut-outs look like must not hang on how a network was trained, and most tests of what
+happens to files need no texture; the defaults have tests of their own."""
 
 
 class Spool(Commands):
-    """A root with its folders. where: how a command finds it; if left out ``--root``, no network
-    for cut-outs."""
+    """A root with its folders. where: how a command finds it; if left out ``--root``, and
+    models that are quick and need no training."""
 
     def __init__(self, root: Path, where: tuple[str, ...] = ()) -> None:
         self.root = root
-        self.where = where or ("--root", str(root), *NO_NETWORK)
+        self.where = where or ("--root", str(root), *PLAIN_MODELS)
         self.inbox, self.outbox = root / "inbox", root / "outbox"
         self.archive, self.failed = root / "archive", root / "failed"
         self.review = root / "review"
@@ -87,8 +91,7 @@ class Lanes(Commands):
 
     def lane(self, name: str, **options: Any) -> Spool:
         """Add a lane, or change the options of one; returns its folders."""
-        if options.get("task") == "matte":
-            options.setdefault("model", "trimap")
+        options.setdefault("model", "trimap" if options.get("task") == "matte" else "classical")
         self.lanes[name] = {"name": name, "root": str(self.root / name), **options}
         self.write()
         return Spool(self.root / name, self.where)

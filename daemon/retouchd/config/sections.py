@@ -21,7 +21,7 @@ from retouchd.naming import check_template, fixed_format
 _DAY = 86400.0
 _ROLES = ("inbox", "outbox", "archive", "failed")
 _REVIEW = "review"
-_MODELS = {"inpaint": "classical", "matte": "cvunet-compact"}
+_MODELS = {"inpaint": "patchmatch", "matte": "cvunet-compact"}
 """What a lane of each task uses where it names no model."""
 _Use = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 _Name = Field(
