@@ -12,7 +12,7 @@ from retouchd.engine import Pixels
 from retouchd.enlarging import enlarge, enlarge_to_bytes
 from retouchd.fitting import Placement, photo_part
 from retouchd.recut import recut
-from retouchd.scaling import resized, unit
+from retouchd.scaling import averaged, colours, resized, unit
 from retouchd.triage import triage
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
@@ -42,23 +42,26 @@ class Subject:
 
 def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement) -> Subject:
     """From a network's alpha [h, w] of its picture of the photo [H, W, C]."""
-    enlarged = enlarge_to_bytes if photo.dtype == np.uint8 else enlarge
-    found = Subject(enlarged(photo, photo_part(alpha, placement)), "network")
-    return _with_own_alpha(photo, found)
+    return _enlarged(photo, Subject(photo_part(alpha, placement), "network"))
 
 
 def from_network_or_backdrop(
     photo: Pixels, alpha: NDArray[np.float32], placement: Placement
 ) -> Subject:
-    """From a small network's alpha, unless the backdrop is plain and shows another subject."""
+    """From a small network's alpha, unless the backdrop is plain and shows another subject.
+
+    That is then sought at the size that the network saw, and enlarged as its alpha would be.
+    """
     behind = backdrop.find(photo)
     if behind.confidence < _PLAIN:
         return from_network(photo, alpha, placement)
     seen = photo_part(alpha, placement)
-    overlap = _overlap(seen > 0.5, resized(behind.mask, seen.shape) > 127)
+    mask = np.multiply(resized(behind.mask, seen.shape) > 127, 255, dtype=np.uint8)
+    overlap = _overlap(seen > 0.5, mask > 0)
     if overlap >= _ALIKE and triage(seen).confidence >= _CLEAR:
         return from_network(photo, alpha, placement)
-    found = _before(photo, behind)
+    small = averaged(colours(photo), seen.shape)
+    found = _enlarged(photo, _before(small, replace(behind, mask=mask)))
     if overlap >= _APART:
         return found
     why = "the network sees another subject than the plain backdrop shows"
@@ -93,6 +96,12 @@ def _solved(photo: Pixels, trimap: Alpha, guess: Alpha) -> Subject:
 
     found = solve(photo, trimap, guess)
     return Subject(found.alpha, found.method, notes=found.notes)
+
+
+def _enlarged(photo: Pixels, small: Subject) -> Subject:
+    """What was found at a small size, at the photo's."""
+    enlarged = enlarge_to_bytes if photo.dtype == np.uint8 else enlarge
+    return _with_own_alpha(photo, replace(small, alpha=enlarged(photo, unit(small.alpha))))
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
