@@ -24,6 +24,6 @@ def test_it_is_what_the_dearer_of_both_formats_takes(name: str, format: str, tim
 
 
 def test_a_canvas_larger_than_the_photo_is_what_counts() -> None:
-    assert footprint(1000, "a.jpg", "same", "matte") == 8000
-    assert footprint(1000, "a.jpg", "same", "matte", canvas=3000) == 24000
-    assert footprint(1000, "a.jpg", "same", "matte", canvas=10) == 8000
+    assert footprint(1000, "a.jpg", "same", "matte") == 7000
+    assert footprint(1000, "a.jpg", "same", "matte", canvas=3000) == 21000
+    assert footprint(1000, "a.jpg", "same", "matte", canvas=10) == 7000

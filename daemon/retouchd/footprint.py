@@ -11,8 +11,8 @@ _DEAR = {".webp": 11.0, ".avif": 9.0}
 _FORMATS = {"webp": ".webp", "avif": ".avif"}
 
 
-_MATTE = 8.0
-"""The alpha in floats, the subject's colours, the cut-out, and its copy in the encoder's order."""
+_MATTE = 7.0
+"""From a rough mask, which is sought at full size in floats; from a network half of that."""
 
 
 def footprint(decoded: int, name: str, format: str, task: str = "inpaint", canvas: int = 0) -> int:
