@@ -21,7 +21,10 @@ def test_the_demo_repairs_its_photos_and_writes_a_contact_sheet(tmp_path):
     assert done.returncode == 0, done.stderr
     sheet = cv2.imread(str(tmp_path / "demo/contact-sheet.png"))
     assert sheet is not None
-    assert sheet.shape[0] > 1000
+    assert sheet.shape[0] > 1300
+    cup = cv2.imread(str(next((tmp_path / "demo/outbox").rglob("cup.png"))), cv2.IMREAD_UNCHANGED)
+    assert cup[5, 5, 3] == 0
+    assert cup[240, 280, 3] == 255
     outputs = sorted(path.name for path in (tmp_path / "demo/outbox").rglob("*-*.*"))
     assert outputs == [
         "astronaut-date.webp",

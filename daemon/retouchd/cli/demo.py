@@ -33,7 +33,6 @@ def demo(
         ) from None
     root = folder or Path(tempfile.mkdtemp(prefix="retouchd-demo-"))
     inbox = root / "inbox"
-    inbox.mkdir(parents=True, exist_ok=True)
     for pair in pairs:
         drop(pair, inbox)
     typer.echo(f"dropped {len(pairs)} photos with their masks into {inbox}")
@@ -50,15 +49,19 @@ def demo(
 def _show(root: Path, names: list[str]) -> None:
     from retouchd.demo.sheet import Row, contact_sheet, read, save
 
-    today = f"{datetime.now().astimezone():%Y-%m-%d}"
+    outbox, archive = root / "outbox", root / "archive"
     rows = []
     for name in names:
-        after = next((root / "outbox" / today).glob(f"{name}.*"))
-        before = root / "archive" / today / after.name
-        mask = root / "archive" / today / f"{name}_mask.png"
-        rows.append(Row(*(read(path) for path in (before, mask, after))))
+        before, mask = (_newest(archive, f"{name}{ending}.*") for ending in ("", "_mask"))
+        rows.append(Row(*(read(path) for path in (before, mask, _newest(outbox, f"{name}.*")))))
     sheet = root / "contact-sheet.png"
     save(contact_sheet(rows), sheet)
-    typer.echo(f"results:        {root / 'outbox' / today}")
-    typer.echo(f"originals:      {root / 'archive' / today}")
+    today = f"{datetime.now().astimezone():%Y-%m-%d}"
+    typer.echo(f"results:        {outbox / today}")
+    typer.echo(f"originals:      {archive / today}")
     typer.echo(f"contact sheet:  {sheet}")
+
+
+def _newest(folder: Path, pattern: str) -> Path:
+    """A demo may be run twice in one place, and past midnight."""
+    return max(folder.rglob(pattern), key=lambda path: path.stat().st_mtime_ns)

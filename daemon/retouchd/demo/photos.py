@@ -2,7 +2,7 @@
 
 The photos are public domain or CC0 (astronaut: NASA; rocket: SpaceX; coffee: Rachel Michetti;
 chelsea: Stefan van der Walt); each defect is what people really remove, and its mask is what they
-would draw.
+would draw. One more photo is to be cut out, along a rough outline.
 """
 
 from __future__ import annotations
@@ -19,15 +19,25 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Draw = Callable[[Picture, Picture], None]
 
+_OUTLINE = (
+    *((78, 190), (90, 136), (121, 101), (172, 76), (184, 60), (209, 37), (246, 18), (292, 11)),
+    *((338, 18), (375, 37), (402, 67), (416, 60), (425, 71), (421, 106), (451, 136), (474, 178)),
+    *((480, 230), (466, 287), (425, 339), (368, 370), (299, 385), (218, 379), (149, 348)),
+    *((103, 293), (80, 236)),
+)
+"""x, y around the cup on its saucer, by hand."""
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One pair. photo, mask: BGR [H, W, 3] and grey [H, W], uint8. suffix: the photo's format."""
+    """One pair. photo, mask: BGR [H, W, 3] and grey [H, W], uint8. suffix: the photo's format.
+    folder: of the inbox that it is dropped into, and of what comes of it."""
 
     name: str
     photo: Picture
     mask: Picture
     suffix: str
+    folder: str = ""
 
 
 def samples() -> list[Sample]:
@@ -40,7 +50,16 @@ def samples() -> list[Sample]:
         ("rocket-wires", data.rocket, _wires, ".jpg"),
         ("astronaut-date", data.astronaut, _date_stamp, ".webp"),
     ]
-    return [_sample(name, load(), draw, suffix) for name, load, draw, suffix in plans]
+    repaired = [_sample(name, load(), draw, suffix) for name, load, draw, suffix in plans]
+    cup: Any = data.coffee
+    return [*repaired, _cup(cup())]
+
+
+def _cup(rgb: Picture) -> Sample:
+    photo = np.ascontiguousarray(rgb[..., 2::-1])
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.array(_OUTLINE, np.int32)], (255,))
+    return Sample("cup", photo, mask, ".jpg", "matte")
 
 
 def _sample(name: str, rgb: Picture, draw: Draw, suffix: str) -> Sample:
@@ -103,5 +122,7 @@ def _line(
 
 def drop(sample: Sample, inbox: Path) -> None:
     """Write a pair into an inbox, as a person would: the mask under ``NAME_mask.png``."""
-    cv2.imwrite(str(inbox / f"{sample.name}{sample.suffix}"), sample.photo)
-    cv2.imwrite(str(inbox / f"{sample.name}_mask.png"), sample.mask)
+    folder = inbox / sample.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / f"{sample.name}{sample.suffix}"), sample.photo)
+    cv2.imwrite(str(folder / f"{sample.name}_mask.png"), sample.mask)

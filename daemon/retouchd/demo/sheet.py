@@ -63,11 +63,17 @@ def _write(sheet: Picture, text: str, at: tuple[int, int]) -> None:
 
 
 def read(path: Path) -> Picture:
-    """A picture as BGR; raises StartError where it can't be read."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """A picture as BGR, on white where it is transparent; raises StartError where it can't be
+    read."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise StartError(cause=f"{path} can't be read")
-    return np.asarray(picture, np.uint8)
+    if picture.ndim == 2:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+    if picture.shape[2] == 3:
+        return np.asarray(picture, np.uint8)
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return np.asarray(np.round(picture[..., :3] * alpha + 255 * (1 - alpha)), np.uint8)
 
 
 def save(sheet: Picture, path: Path) -> None:
