@@ -68,6 +68,7 @@ def _loop(root: Path) -> float:
 
 def _once(root: Path) -> float:
     command = [sys.executable, "-m", "retouchd", "once", "--root", str(root)]
+    command += ["--model", "classical", "--set", "scan.settle=100ms", "--set", "log.level=error"]
     began = time.perf_counter()
-    subprocess.run([*command, "--set", "scan.settle=100ms", "--set", "log.level=error"], check=True)
+    subprocess.run(command, check=True)
     return time.perf_counter() - began

@@ -7,7 +7,7 @@ copy of a known one, but for slow changes of light (``patch_seams``). So texture
 and lines as lines, where diffusion (``classical``) leaves a blur; it knows of no objects, and what
 is only in the hole stays unknown.
 
-Thin holes are filled by ``classical``: there a blur is not seen, and it is 0.5 to 1 dB closer to the
+Thin holes are filled by ``classical``: there a blur is not seen, and it is up to 1 dB closer to the
 truth (measured).
 Equal pictures get equal fills: chance is seeded.
 """
