@@ -36,7 +36,7 @@ def test_a_photo_alone_becomes_a_cut_out_without_a_word_of_configuration(make_sp
     assert done.returncode == 0, done.stderr
     [job] = spool.jobs()
     assert (job["state"], job["model"]) == ("done", "cvunet-compact")
-    assert "alpha: network" in job["notes"]
+    assert {"alpha: network", "alpha: backdrop, closed-form"} & set(job["notes"])
     [path] = [*spool.outbox.rglob("bottle.png"), *spool.review.rglob("bottle.png")]
     found = pixels_of(path.read_bytes())[..., 3] > 127
     truth = cv2.ellipse(np.zeros((HEIGHT, WIDTH)), (80, 60), (48, 36), 0, 0, 360, 1, -1) > 0
