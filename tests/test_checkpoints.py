@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers.hostile_models import Payload
 from retouchd.errors import ModelUnusable
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.weights import load_lama
@@ -107,16 +108,6 @@ def test_a_class_of_the_training_s_framework_is_neither_needed_nor_imported(
     assert not any(name.startswith("pytorch_lightning") for name in sys.modules)
 
 
-class _Payload:
-    """What an attacker puts beside the weights: a call that the unpickler is to make."""
-
-    def __init__(self, call: Callable[..., object], *args: object) -> None:
-        self._reduced = (call, args)
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return self._reduced
-
-
 @pytest.mark.parametrize("call", [os.system, eval, exec, Path.touch, os.mkdir])
 def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(
     generator: dict[str, torch.Tensor], save: Save, tmp_path: Path, call: Callable[..., object]
@@ -124,7 +115,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(
     trace = tmp_path / "trace"
     python = f"__import__('os').mkdir({str(trace)!r})"
     words = {os.system: f"mkdir {trace}", eval: python, exec: python}.get(call, trace)
-    payload = _Payload(call, words)
+    payload = Payload(call, words)
     pickle.loads(pickle.dumps(payload, protocol=2))
     assert trace.exists(), "the payload must work elsewhere, or the test shows nothing"
     trace.unlink() if trace.is_file() else trace.rmdir()
@@ -137,7 +128,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(
 
 
 def test_what_could_run_code_is_named(generator: dict[str, torch.Tensor], save: Save) -> None:
-    spec = save(_lightning(generator, callbacks=_Payload(os.system, "true")))
+    spec = save(_lightning(generator, callbacks=Payload(os.system, "true")))
 
     with pytest.raises(ModelUnusable, match=r"asks for posix\.system") as caught:
         load_lama(spec)

@@ -184,7 +184,7 @@ def test_folders_that_do_not_answer_hold_doctor_up_no_longer_than_agreed(config:
     inbox = findings["lane inpaint, inbox"]
     assert inbox.level == findings["ledger folder"].level == "problem"
     assert "did not answer within 1e-06 s" in inbox.message
-    assert findings["model classical"].level == "ok"
+    assert findings["model patchmatch"].level == "ok"
 
 
 def test_sub_folders_are_counted_because_each_takes_a_watch(tmp_path: Path) -> None:

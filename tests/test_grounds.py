@@ -12,9 +12,10 @@ from retouchd.config import for_root
 from retouchd.errors import RootLost
 from retouchd.grounds import Grounds
 from retouchd.lanes import LaneState
-from retouchd.ledger import Ledger
+from retouchd.ledger import Ledger, lock_of
 from retouchd.roots import MARKER
 from retouchd.tasks import TASKS
+from retouchd.tenancy import here
 
 Lanes = Callable[[], tuple[Grounds, Grounds]]
 
@@ -36,8 +37,9 @@ def lanes(tmp_path: Path, ledger: Ledger) -> Lanes:
     """The inpaint and the matte lane of ``--root``, which share outbox, archive and quarantine."""
 
     def make() -> tuple[Grounds, Grounds]:
-        inpaint, matte = for_root(tmp_path / "root").lanes
-        return Grounds(LaneState(inpaint), ledger, ask), Grounds(LaneState(matte), ledger, ask)
+        us = here(ledger.id, lock_of(ledger.path))
+        inpaint, matte = map(LaneState, for_root(tmp_path / "root").lanes)
+        return Grounds(inpaint, ledger, ask, us), Grounds(matte, ledger, ask, us)
 
     return make
 

@@ -30,6 +30,7 @@ from retouchd.errors import (
 from retouchd.hands import Hands, _understand
 from retouchd.roots import Root, RootRef
 from retouchd.shared import attach, put
+from retouchd.tenancy import Tenant
 
 pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
 
@@ -50,7 +51,8 @@ def pool() -> Iterator[Callable[..., Hands]]:
 
 
 def scan(ref: RootRef, lane: str = "a", within: float = 8.0) -> Call:
-    values = {"root": asdict(ref), "ignore": [], "excluded": []}
+    us = Tenant("ledger", "machine", "host", "/lock").wire
+    values = {"root": asdict(ref), "tenant": us, "ignore": [], "excluded": []}
     return Call("scan", lane, ref.path, within, values, looks=True)
 
 

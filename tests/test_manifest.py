@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from retouchd.fit import Fit
 from retouchd.manifest import available, builtin_entries, entries, resolve, task_named, verify
 from retouchd.regions import DEFAULTS
 from retouchd.resources import resource
-from retouchd.weightfile import sha256_of
+from retouchd.weightfile import architecture_of, sha256_of
 
 _CONTENT = b"not really weights"
 BUILT_IN = {"patchmatch", "classical", "flat", "trimap", "cvunet-compact"}
@@ -253,3 +254,26 @@ def test_what_a_file_is_for_is_told_by_its_content(tmp_path: Path) -> None:
     assert task_named("other.onnx", tmp_path) == "matte"
     assert task_named("trimap", tmp_path) == "matte"
     assert task_named("classical", tmp_path) == "inpaint"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_refused_and_not_waited_for(folder: Path, kind: str) -> None:
+    path = folder / "special.safetensors"
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": lambda: (path / "models" / "best.ckpt").mkdir(parents=True),
+    }[kind]()
+    with pytest.raises(ModelUnusable, match=r"not a (file|format)"):
+        resolve(str(path), folder)
+    (folder / "manifest.yaml").unlink(missing_ok=True)
+    os.mkfifo(folder / "manifest.yaml")
+    with pytest.raises(ModelUnusable, match="not a file"):
+        available(folder)
+
+
+def test_a_header_that_is_nested_without_end_tells_no_architecture(folder: Path) -> None:
+    header = b'{"__metadata__":' + b"[" * 100_000
+    path = folder / "nested.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert architecture_of(path) == "lama"

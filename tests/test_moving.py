@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from retouchd import files, moving
-from retouchd.errors import FileBusy, NotARegularFile
+from retouchd.errors import FileBusy, NotARegularFile, TooLarge
 from retouchd.job import FileStat
 from retouchd.moving import Outcome, move
 from retouchd.roots import MARKER, Root
@@ -306,6 +306,14 @@ def test_a_link_is_not_copied_as_what_it_points_to(far: Place, tmp_path: Path) -
     with pytest.raises(NotARegularFile):
         move(far.source, "photo.png", far.target, DST, None, TOKEN)
     assert not far.there.exists()
+
+
+def test_a_terabyte_of_nothing_is_not_written_to_another_disk(far: Place) -> None:
+    with far.here.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(TooLarge, match="holes"):
+        move(far.source, "photo.png", far.target, DST, None, TOKEN, 1 << 30)
+    assert far.leftovers() == []
 
 
 def test_copying_takes_no_more_memory_than_a_part_of_the_file(far: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,9 +57,10 @@ class House:
         place = Place(role) if role in ("archive", "failed") else Place.GONE
         self.ledger.moved(job, place, path)
         stat = FileStat(found.st_size, found.st_mtime_ns, found.st_ino)
-        self.ledger.keep(
-            job=job, lane="a", role=role, path=path, stat=stat, completed_at=NOW - days * DAY
-        )
+        self.ledger.keep(job=job, lane="a", role=role, path=path, stat=stat, completed_at=NOW)
+        with self.ledger.transaction() as db:
+            aged = "UPDATE kept SET completed_at = ? WHERE job = ?"
+            db.execute(aged, (NOW - days * DAY, job))
         return file
 
 
@@ -110,6 +112,45 @@ def test_a_file_that_a_person_replaced_or_edited_survives_and_is_no_longer_ours(
     assert replaced.exists()
     assert edited.exists()
     assert house.ledger.kept("a") == []
+
+
+def test_what_people_took_away_takes_no_space_and_is_not_listed(house: House) -> None:
+    """Outputs are there to be taken: the limit is for what is left."""
+    taken = [house.keep("outputs", f"d/taken{age}.png", age) for age in (10, 30)]
+    left = [house.keep("outputs", f"d/left{age}.png", age) for age in (20, 40)]
+    for file in taken:
+        file.unlink()
+    lane = house.lane("outputs.max_size=15B")
+    doomed = house.pruning.decide(lane, NOW).delete
+    assert [dead.file.path for dead in doomed] == ["d/left40.png"]
+    pruned = house.pruning.prune(lane, NOW)
+    assert (pruned.deleted, pruned.skipped) == (1, 2)
+    assert [file.exists() for file in left] == [True, False]
+
+
+def test_a_folder_that_people_emptied_goes_with_what_was_due_in_it(house: House) -> None:
+    """As a prune does that was killed before it came to the folder."""
+    house.keep("outputs", "d/photo.png", 100).unlink()
+    house.keep("outputs", "e/photo.png", 100)
+    (house.folder / "outbox" / "e" / "mine.png").touch()
+    pruned = house.pruning.prune(house.lane(), NOW)
+    assert (pruned.deleted, pruned.skipped) == (1, 1)
+    assert sorted(os.listdir(house.folder / "outbox")) == [MARKER, "e"]
+    assert os.listdir(house.folder / "outbox" / "e") == ["mine.png"]
+
+
+def test_lanes_that_share_a_disk_free_what_is_needed_together(house: House) -> None:
+    """What one of them gives up counts for the next before it is deleted."""
+    house.keep("archive", "d/photo.png", 10, size=4096)
+    free = house.pruning._volumes(house.lane("min_free=1B"))[0].free
+    # Others write to this disk, too.
+    lane = house.lane(f"min_free={free + (1 << 40)}B")
+    device = os.stat(house.folder).st_dev
+    promised = Counter({device: 2 << 40})
+    assert house.pruning.decide(lane, NOW, promised=promised).delete == ()
+    promised = Counter[int]()
+    assert len(house.pruning.decide(lane, NOW, promised=promised).delete) == 1
+    assert promised == {device: 4096}
 
 
 def test_a_link_in_place_of_a_folder_leads_nowhere(house: House, tmp_path: Path) -> None:
@@ -177,6 +218,45 @@ def test_a_clock_that_jumped_is_not_remembered_before_it_is_believed(house: Hous
     assert house.ledger.clock_of("a") == later
 
 
+def test_a_clock_that_was_wrong_for_a_while_does_not_hide_the_next_jump(house: House) -> None:
+    """It was believed once, because nothing would have gone."""
+    house.pruning.prune(house.lane(), NOW + 400 * DAY)
+    house.pruning.prune(house.lane(), NOW)
+    for number in range(30):
+        house.keep("outputs", f"d/{number}.png", 10)
+    assert house.pruning.prune(house.lane(), NOW + 390 * DAY).decision.braked
+
+
+def test_work_goes_on_while_the_clock_is_wrong_and_the_brake_holds(house: House) -> None:
+    house.pruning.prune(house.lane(), NOW)
+    for number in range(4):
+        house.keep("outputs", f"d/{number}.png", 10)
+    for number in range(9):
+        house.keep("outputs", f"later/{number}.png", -400)
+        pruned = house.pruning.prune(house.lane(), NOW + 400 * DAY)
+        assert pruned.decision.braked
+        assert pruned.deleted == 0
+
+
+def test_what_is_finished_while_the_clock_stands_behind_is_not_old(house: House) -> None:
+    file = house.keep("outputs", "d/photo.png", 0)
+    stat = FileStat(file.stat().st_size, file.stat().st_mtime_ns, 0)
+    behind = NOW - 400 * DAY
+    house.ledger.keep(
+        job=1, lane="a", role="outputs", path="d/photo.png", stat=stat, completed_at=behind
+    )
+    assert house.pruning.prune(house.lane(), NOW).deleted == 0
+    assert house.pruning.prune(house.lane(), NOW + 91 * DAY, force=True).deleted == 1
+
+
+def test_who_says_that_the_clock_is_right_lets_nothing_lie_in_the_future(house: House) -> None:
+    house.pruning.prune(house.lane(), NOW + 400 * DAY)
+    house.keep("outputs", "d/photo.png", -400)
+    house.pruning.prune(house.lane(), NOW, force=True)
+    assert house.ledger.newest_clock() == NOW
+    assert [file.completed_at for file in house.ledger.kept("a")] == [NOW]
+
+
 def test_a_lane_with_nothing_to_delete_does_not_answer_for_one_that_was_braked(
     house: House,
 ) -> None:
@@ -211,7 +291,8 @@ def test_a_slow_share_is_pruned_in_small_steps(
     left = []
 
     def slowly(call: Call) -> Any:
-        left.append(len(house.ledger.kept("a")))
+        if call.task == "prune":
+            left.append(len(house.ledger.kept("a")))
         return Hands.call(hands, replace(call, arguments={**call.arguments, "seconds": 0}))
 
     monkeypatch.setattr(hands, "call", slowly)
@@ -229,7 +310,8 @@ def test_what_goes_first_is_what_can_be_had_again(
     order = []
 
     def noted(call: Call) -> Any:
-        order.append(call.arguments["root"]["role"])
+        if call.task == "prune":
+            order.append(call.arguments["root"]["role"])
         return Hands.call(hands, call)
 
     monkeypatch.setattr(hands, "call", noted)

@@ -5,7 +5,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from retouchd.config.sections import Keep, Retention
-from retouchd.retention import BRAKE_FROM, CLOCK_JUMP, ORDER, Decision, Kept, Volume, decide
+from retouchd.retention import (
+    BRAKE_FROM,
+    CLOCK_JUMP,
+    LONG_JUMP,
+    ORDER,
+    Decision,
+    Kept,
+    Volume,
+    decide,
+    decide_by_the_disk,
+)
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -32,8 +42,8 @@ def kept(file_id, days_old, size=10, role="outputs"):
     return Kept(file_id, "inpaint", role, f"{file_id}.jpg", size, NOW - days_old * DAY, file_id)
 
 
-def prune(inventory, wanted, volumes=(), now=NOW, last_seen_now=NOW, force=False):
-    return decide(inventory, wanted, volumes, now=now, last_seen_now=last_seen_now, force=force)
+def prune(inventory, wanted, volumes=(), now=NOW, last_seen_now=NOW, **more):
+    return decide(inventory, wanted, volumes, now=now, last_seen_now=last_seen_now, **more)
 
 
 def ids(decision):
@@ -156,12 +166,32 @@ class TestBrake:
         decision = prune(self.inventory, self.wanted, (), self.later, last_seen_now)
         assert decision.braked is None
 
-    def test_a_few_files_or_the_lesser_half_are_not_stopped(self):
-        few = self.inventory[: BRAKE_FROM - 1]
-        assert len(prune(few, self.wanted, now=self.later).delete) == BRAKE_FROM - 1
-        half = self.inventory + [kept(100 + i, 10, role="archive") for i in range(30)]
+    def test_a_few_files_are_not_stopped_after_a_holiday(self):
+        few = [kept(i, 80) for i in range(BRAKE_FROM)]
+        back = {"now": NOW + 21 * DAY}
+        assert len(prune(few[1:], self.wanted, **back).delete) == BRAKE_FROM - 1
+        assert prune(few, self.wanted, **back).braked
+
+    def test_after_a_jump_of_a_year_even_one_file_is_stopped(self):
+        assert prune(self.inventory[:1], self.wanted, now=self.later).braked
+
+    def test_the_lesser_half_is_not_stopped(self):
+        half = self.inventory + [kept(100 + i, -300) for i in range(30)]
         assert len(prune(half, self.wanted, now=self.later).delete) == 30
         assert prune(half[:-1], self.wanted, now=self.later).braked
+
+    def test_what_is_finished_by_the_wrong_clock_does_not_let_go_of_the_brake(self):
+        later = [kept(100 + i, -365) for i in range(300)]
+        both = [*self.inventory, *later]
+        decision = prune(both, self.wanted, now=self.later, newest_seen=NOW)
+        assert "30 of 30" in decision.braked
+
+    def test_all_of_the_archive_is_too_much_however_many_outputs_stay(self):
+        for_ever = rules(archive=keep(age=90))
+        archived = [kept(i, 10, role="archive") for i in range(30)]
+        outputs = [kept(100 + i, 10) for i in range(300)]
+        decision = prune(archived + outputs, for_ever, now=self.later)
+        assert "30 of 30" in decision.braked
 
     def test_a_brake_of_one_is_none(self):
         wanted = rules(outputs=keep(age=90), brake=1.0)
@@ -239,8 +269,25 @@ def test_after_a_clock_jump_an_automatic_prune_never_takes_most_by_age(
 ):
     decision = prune(inventory, wanted, everything(free), now=NOW + jump_days * DAY)
     by_age = [d for d in decision.delete if d.rule == "max_age"]
-    assert len(by_age) < BRAKE_FROM or len(by_age) <= len(inventory) / 2
+    few = len(by_age) < BRAKE_FROM and jump_days * DAY <= LONG_JUMP
+    assert few or len(by_age) <= len(inventory) / 2
     assume(decision.braked is None)
     assert decision == prune(
         inventory, wanted, everything(free), now=NOW + jump_days * DAY, force=True
     )
+
+
+@given(inventories, retentions, frees, st.sets(st.integers(0, 40)), st.booleans())
+def test_a_decision_by_the_disk_is_that_of_an_inventory_without_what_is_gone(
+    inventory, wanted, free, places, force
+):
+    gone = {inventory[place].file_id for place in places if place < len(inventory)}
+
+    def missing(asked):
+        return [file for file in asked if file.file_id in gone]
+
+    moment = {"now": NOW, "last_seen_now": NOW, "force": force}
+    found = decide_by_the_disk(inventory, wanted, everything(free), missing, **moment)
+    left = [file for file in inventory if file.file_id not in gone]
+    assert found.delete == decide(left, wanted, everything(free), **moment).delete
+    assert {file.file_id for file in found.gone} <= gone

@@ -27,7 +27,9 @@ from retouchd.job import FileStat
 from retouchd.roots import MARKER, Root
 from retouchd.tasks import TASKS
 from retouchd.tasks.values import Original, stat_of, stat_to_wire
+from retouchd.tenancy import Tenant
 
+US = Tenant("ledger", "machine", "host", "/state/ledger.lock")
 MakeRoot = Callable[..., Root]
 HIDDEN = ".retouchd-t.tmp"
 
@@ -76,7 +78,7 @@ def test_a_folder_is_set_up_once_and_only_checked_after_that(tmp_path: Path) -> 
 
 def test_a_scan_names_what_is_there(inbox: Root) -> None:
     written(inbox, "album/a.png", b"x")
-    answer = do("scan", root=asdict(inbox.ref), ignore=[], excluded=[])
+    answer = do("scan", root=asdict(inbox.ref), tenant=US.wire, ignore=[], excluded=[])
     inode = inside(inbox, "album/a.png").stat().st_ino
     assert answer["names"] == [["album/a.png", inode, True]]
 
@@ -92,7 +94,7 @@ def test_a_share_that_vanishes_during_a_scan_is_not_an_empty_folder(
 
     monkeypatch.setattr(looking, "list_names", vanish)
     with pytest.raises(RootLost):
-        do("scan", root=asdict(inbox.ref), ignore=[], excluded=[])
+        do("scan", root=asdict(inbox.ref), tenant=US.wire, ignore=[], excluded=[])
 
 
 def test_a_look_tells_what_is_gone(inbox: Root) -> None:
@@ -246,7 +248,7 @@ def test_the_inbox_keeps_its_folders_and_the_quarantine_does_not(
 
     def move(source: Root, path: str, target: Root, where: str) -> str:
         ref, stat = asdict(source.ref), stat_to_wire(files.stat(source, path))
-        values = {"source": ref, "path": path, "stat": stat, "token": "t"}
+        values = {"source": ref, "path": path, "stat": stat, "token": "t", "max_bytes": 1000}
         return str(do("relocate", **values, target=asdict(target.ref), where=where)["outcome"])
 
     assert move(inbox, "album/p.png", failed, "d/album/p.png") == "moved"

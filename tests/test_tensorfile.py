@@ -85,6 +85,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(length: int) -> None:
         _file({"a": _entry(shape=[2.0])}, bytes(8)),
         _file({"a": _entry(shape=[True, 2])}, bytes(8)),
         _file({"a": _entry(shape="2")}, bytes(8)),
+        _file({"a": _entry(shape=[2, *[1] * 5000])}, bytes(8)),
         _file({"a": _entry(dtype="F7")}, bytes(8)),
         _file({"a": _entry(dtype=[1])}, bytes(8)),
         _file({"a": {"dtype": "F32", "shape": [2]}}, bytes(8)),

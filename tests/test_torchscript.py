@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from helpers.hostile_models import program
 from retouchd.errors import ModelUnusable
 from retouchd.manifest import resolve
 from retouchd.nets.lama import Lama
@@ -98,33 +99,9 @@ def test_a_frozen_program_has_nameless_weights_and_is_refused(
         _load(tmp_path / "frozen.pt")
 
 
-class _Hostile(nn.Module):
-    """A program that creates a file as soon as it is loaded."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
-        self.written = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-    @torch.jit.export
-    def __getstate__(self) -> tuple[str, bool]:
-        return self.path, self.training
-
-    @torch.jit.export
-    def __setstate__(self, state: tuple[str, bool]) -> None:
-        self.path = state[0]
-        self.training = state[1]
-        self.written = torch.from_file(self.path, True, 4).numel()
-
-
 def test_a_program_that_runs_when_it_is_loaded_does_not_run(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    program: Any = torch.jit.script(_Hostile(str(trace)))
-    program.save(str(tmp_path / "hostile.pt"))
-    trace.unlink(missing_ok=True)
+    program(tmp_path / "hostile.pt", trace)
 
     with pytest.raises(ModelUnusable):
         _load(tmp_path / "hostile.pt")

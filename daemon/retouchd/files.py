@@ -154,16 +154,23 @@ def write_temporary(root: Root, relative: str, data: bytes) -> str:
 
 
 def copy_to_temporary(
-    source: Root, relative: str, expected: FileStat, target: Root, hidden: str
+    source: Root,
+    relative: str,
+    expected: FileStat,
+    target: Root,
+    hidden: str,
+    max_bytes: int | None = None,
 ) -> None:
     """Copy a drop of any size with its mtime into a hidden file below another root, durably.
 
-    Raises FileBusy when the drop is another version than ``expected`` or changes meanwhile.
+    max_bytes: of a file with holes. Raises FileBusy when the drop is another version than
+    ``expected`` or changes meanwhile, and TooLarge.
     """
     shown = source.shown(relative)
     with open_drop(source, relative) as (fd, before):
         if before != expected:
             raise FileBusy(path=shown)
+        _check_holes(fd, shown, max_bytes)
         try:
             _write_durably(target, hidden, _chunks(fd, before.size), before.mtime_ns)
         except OSError as error:
@@ -171,6 +178,15 @@ def copy_to_temporary(
         if to_stat(os.fstat(fd)) != before:
             delete(target, hidden)
             raise FileBusy(path=shown)
+
+
+def _check_holes(fd: int, shown: str, max_bytes: int | None) -> None:
+    """Whoever drops a terabyte of nothing must not fill another disk with zeros."""
+    found = os.fstat(fd)
+    if max_bytes is None or found.st_size <= max_bytes or found.st_blocks * 512 >= found.st_size:
+        return
+    cause = f"{found.st_size} bytes, most of them holes, and {max_bytes} are allowed"
+    raise TooLarge(path=shown, cause=cause, limit="limits.max_bytes")
 
 
 def _cannot_write(error: OSError, shown: str, needed: int) -> RetouchdError:

@@ -124,6 +124,7 @@ class Filing:
                 where=where,
                 stat=stat_to_wire(drop.stat),
                 token=f"{self._ledger.id}-{job.id}-{drop.id}",
+                max_bytes=lane.config.limits.max_bytes,
             )
             if answer["outcome"] != Outcome.TAKEN:
                 break

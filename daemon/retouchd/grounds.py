@@ -10,16 +10,17 @@ from retouchd.errors import TransientError
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
+from retouchd.tenancy import Tenant
 
 Ask = Callable[..., dict[str, Any]]
 """Has a hand do a task: its name, what it is about, and its arguments."""
 
 
 class Grounds:
-    """The folders of one lane. ask: reaches them; raises TransientError."""
+    """The folders of one lane. ask: reaches them; raises TransientError. tenant: who we are."""
 
-    def __init__(self, lane: LaneState, ledger: Ledger, ask: Ask) -> None:
-        self._lane, self._ledger, self._ask = lane, ledger, ask
+    def __init__(self, lane: LaneState, ledger: Ledger, ask: Ask, tenant: Tenant) -> None:
+        self._lane, self._ledger, self._ask, self._tenant = lane, ledger, ask, tenant
 
     def disowned(self) -> bool:
         """Whether a person has the folders taken as they are now (`retouchd adopt`)."""
@@ -44,8 +45,13 @@ class Grounds:
             roots[role] = RootRef(**found)
             if own is None:
                 self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
+        self._occupy(roots["inbox"])
         self._sweep(roots)
         self._lane.set_roots(roots)
+
+    def _occupy(self, inbox: RootRef) -> None:
+        """See that nobody else works with the inbox; raises InboxTaken."""
+        self._ask("occupy", inbox.path, root=to_wire(inbox), tenant=self._tenant.wire)
 
     def _sweep(self, roots: Mapping[str, RootRef]) -> None:
         """Remove what was being written when an earlier run ended and nobody goes on with."""
@@ -64,7 +70,15 @@ class Grounds:
     def probe(self) -> None:
         """See whether the lane can work; raises what a job would meet."""
         inbox = self._lane.root("inbox")
-        self._ask("scan", inbox.path, root=to_wire(inbox), ignore=["*"], excluded=[])
+        self._occupy(inbox)
+        self._ask(
+            "scan",
+            inbox.path,
+            root=to_wire(inbox),
+            tenant=self._tenant.wire,
+            ignore=["*"],
+            excluded=[],
+        )
         pause = self._lane.pause
         roots = [self._lane.root(role) for role in self._lane.config.folders]
         if pause:

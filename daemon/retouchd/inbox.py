@@ -22,6 +22,7 @@ from retouchd.lanes import LaneState
 from retouchd.listing import Found
 from retouchd.presence import Presence
 from retouchd.tasks.values import stat_of
+from retouchd.tenancy import Tenant
 
 OPEN = frozenset({State.WAITING, State.READY, State.FAILED})
 UNDER_WAY = frozenset({State.RUNNING, State.PUBLISHED})
@@ -32,7 +33,7 @@ class Inbox:
     """Lists the inbox and watches its files settle. Every method may raise TransientError.
 
     ask: reaches the folder. patience: seconds after which an incomplete file is given up.
-    excluded: folders below the inbox that belong to other lanes.
+    excluded: folders below the inbox that belong to other lanes. tenant: whose inbox it should be.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Inbox:
         *,
         patience: float,
         excluded: Sequence[str],
+        tenant: Tenant,
     ) -> None:
         self._lane, self._ask, self._scan, self._clock, self._say = lane, ask, scan, clock, say
         self._patience, self._excluded = patience, list(excluded)
+        self._tenant = tenant
         self.presence = Presence()
         self._seeded = False
         self.took = 0.0
@@ -55,7 +58,10 @@ class Inbox:
     def names(self) -> list[Found]:
         """Every name; ``took`` is how many seconds that took."""
         answer = self._ask_inbox(
-            "scan", ignore=list(self._lane.config.ignore), excluded=self._excluded
+            "scan",
+            tenant=self._tenant.wire,
+            ignore=list(self._lane.config.ignore),
+            excluded=self._excluded,
         )
         self.took = answer["seconds"]
         return [Found(path, inode, plain) for path, inode, plain in answer["names"]]

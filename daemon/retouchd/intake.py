@@ -22,12 +22,13 @@ from retouchd.hands import Hands
 from retouchd.inbox import OPEN, UNDER_WAY, Inbox, owners
 from retouchd.job import Job
 from retouchd.lanes import LaneState
-from retouchd.ledger import Ledger
+from retouchd.ledger import Ledger, lock_of
 from retouchd.listing import Found
 from retouchd.pairing import Candidate, WaitingMask, decide
 from retouchd.reconcile import reconcile
 from retouchd.recording import record
 from retouchd.redoing import meant_by
+from retouchd.tenancy import here
 
 _AGAIN = 5.0
 _SOON = 1.0
@@ -41,7 +42,7 @@ class _Wakes:
     condition: threading.Condition = field(default_factory=threading.Condition)
     touched: set[str] = field(default_factory=set)
     dirty: bool = False
-    anew: bool = False
+    anew: bool = True
     stopping: bool = False
 
 
@@ -75,9 +76,17 @@ class Intake(threading.Thread):
         self._lane, self._ledger, self._hands = lane, ledger, hands
         self._scan, self._clock, self._say = scan, clock, say
         self._wakes = _Wakes()
-        self._grounds = Grounds(lane, ledger, self._call)
+        tenant = here(ledger.id, lock_of(ledger.path))
+        self._grounds = Grounds(lane, ledger, self._call, tenant)
         self._inbox = Inbox(
-            lane, self._call, scan, clock, say, patience=patience, excluded=excluded
+            lane,
+            self._call,
+            scan,
+            clock,
+            say,
+            patience=patience,
+            excluded=excluded,
+            tenant=tenant,
         )
         self._presence = self._inbox.presence
         self._redo_after, self._redo_due = redo_after, False

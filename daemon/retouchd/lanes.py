@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from retouchd.config import Lane
-from retouchd.errors import DiskFull, TransientError
+from retouchd.errors import DiskFull, InboxTaken, TransientError
 from retouchd.roots import RootRef
 
 _FIRST_HOLD = 5.0
@@ -22,7 +22,7 @@ class Pause:
     path: where the trouble was met. needed: bytes that have to be free before it goes on. seen:
     whether a look at the lane's folders met the trouble, too; else only jobs did so far. hold:
     seconds from ``since`` before which looking is of no use. full: space is lacking, which
-    retention may find.
+    retention may find. taken: the inbox is another service's.
     """
 
     reason: str
@@ -33,6 +33,7 @@ class Pause:
     seen: bool = False
     hold: float = 0.0
     full: bool = False
+    taken: InboxTaken | None = None
 
     def left(self, now: float) -> float:
         """Seconds until a look is due; 0 after a jump of the clock."""
@@ -82,6 +83,7 @@ class LaneState:
                 seen=seen or (was is not None and was.seen),
                 hold=0.0 if seen else (was.hold if was else self._hold()),
                 full=isinstance(error, DiskFull),
+                taken=error if isinstance(error, InboxTaken) else None,
             )
             return was is None
 

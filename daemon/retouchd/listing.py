@@ -12,7 +12,8 @@ from retouchd.ignoring import ignored_by
 from retouchd.roots import Root
 
 MAX_DEPTH = 32
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a folder in an inbox is opened: never by a link."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _walk(root: Root, fd: int, prefix: str, skip: Callable[[str], bool]) -> Iter
 
 def _descend(root: Root, fd: int, prefix: str, name: str) -> int | None:
     try:
-        return os.open(name, _FOLDER, dir_fd=fd)
+        return os.open(name, FOLDER, dir_fd=fd)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None

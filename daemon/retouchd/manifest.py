@@ -21,7 +21,7 @@ from retouchd.errors import ModelUnusable
 from retouchd.fit import Fit
 from retouchd.onnx_contract import OnnxContract
 from retouchd.resources import resource
-from retouchd.weightfile import architecture_of, sha256_of, unreadable, weights_in
+from retouchd.weightfile import architecture_of, opened, sha256_of, unreadable, weights_in
 
 __all__ = ["LARGEST", "Architecture", "Entry", "ModelSpec", "Task", "task_of"]
 
@@ -240,7 +240,8 @@ def _spec(name: str, entry: Entry, models_folder: Path) -> ModelSpec:
 def read_manifest(path: Path) -> dict[str, Entry]:
     """Name → entry of one manifest; raises ModelUnusable."""
     try:
-        return parse_manifest(path.read_text(encoding="utf-8"), path)
+        with opened(path) as file:
+            return parse_manifest(file.read().decode("utf-8"), path)
     except OSError as error:
         raise unreadable("manifest.yaml", path, error) from None
     except UnicodeDecodeError as error:
@@ -253,7 +254,7 @@ def parse_manifest(text: str, path: Path) -> dict[str, Entry]:
         return dict(_Manifest.model_validate(yaml.safe_load(text) or {}).models or {})
     except ValidationError as error:
         raise _wrong("manifest.yaml", f"{path}, {_first(error)}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _not_yaml(path, error) from None
 
 
@@ -261,7 +262,7 @@ def parse_part(model: str, text: str) -> dict[str, Any]:
     """Keys and values of a part of an entry, such as its ``input``; raises ModelUnusable."""
     try:
         tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         tree = None
     if not isinstance(tree, dict):
         raise _wrong(model, f"{text} is not of the form {{key: value, key: value}}")

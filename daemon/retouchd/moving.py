@@ -39,13 +39,21 @@ class Moved:
 
 
 def move(
-    source: Root, src: str, target: Root, dst: str, expected: FileStat | None, token: str
+    source: Root,
+    src: str,
+    target: Root,
+    dst: str,
+    expected: FileStat | None,
+    token: str,
+    max_bytes: int | None = None,
 ) -> Moved:
     """Move ``src`` below ``source`` to ``dst`` below ``target``, never replacing a file.
 
     expected: the version to move; None moves whatever is there. token: names the temporary files
     of a copy across file systems, so it must be the same when the move is repeated, and no other
-    move's. Repeating a move that was cut off at any point completes it. Raises TransientError.
+    move's. max_bytes: of a copy of a file with holes. Repeating a move that was cut off at any
+    point completes it. Raises TransientError, and across file systems TooLarge and
+    NotARegularFile.
     """
     there = files.stat(source, src)
     if there is None or (
@@ -64,7 +72,7 @@ def move(
             raise from_os_error(error, target.shown(dst)) from None
         if files.stat(target, dst):
             return _complete(source, src, target, dst, token)
-        return _copy(source, src, target, dst, there, token)
+        return _copy(source, src, target, dst, there, token, max_bytes)
 
 
 def _arrived(source: Root, src: str, target: Root, dst: str, expected: FileStat | None) -> bool:
@@ -141,11 +149,19 @@ def _identical(source: Root, src: str, target: Root, dst: str) -> bool:
     return content is not None and content == files.sha256(target, dst)
 
 
-def _copy(source: Root, src: str, target: Root, dst: str, there: FileStat, token: str) -> Moved:
+def _copy(
+    source: Root,
+    src: str,
+    target: Root,
+    dst: str,
+    there: FileStat,
+    token: str,
+    max_bytes: int | None,
+) -> Moved:
     hidden, claim = temporary(token), _claim(token)
     # Before the copy that it speaks of.
     files.delete(target, claim)
-    files.copy_to_temporary(source, src, there, target, hidden)
+    files.copy_to_temporary(source, src, there, target, hidden, max_bytes)
     files.write_temporary(target, claim, os.fsencode(dst))
     with trouble(target, claim):
         sync_folder(target.fd)

@@ -25,6 +25,10 @@ COMPANIONS = ("alpha", "composite", "reason")
 """The tokens of files that can be published beside an output."""
 NEW_MARKER = "marker"
 """The token of a marker file that is being written."""
+LOCK = "ledger.lock"
+"""The file beside a ledger that is locked while a service works with it."""
+OWNER = ".retouchd-owner"
+"""The note in an inbox about who works with it."""
 _ENDINGS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from retouchd.device import Place, threads
@@ -26,10 +27,21 @@ _MEMORY_TROUBLE = (
 )
 
 
+def _runtime() -> Any:
+    """onnxruntime; raises ImportError.
+
+    From 1.29 on it reports to its makers what it loads, unless this is set before its import.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
 def check_runtime(model: str) -> None:
     """Raise ModelUnusable unless onnxruntime is installed."""
     try:
-        import onnxruntime  # noqa: F401
+        _runtime()
     except ImportError as error:
         raise ModelUnusable(
             model=model,
@@ -44,8 +56,7 @@ def open_session(model: str, content: bytes, where: Place) -> InferenceSession:
 
     Nothing but ``content`` is read, and only operators that onnxruntime brings along run.
     """
-    import onnxruntime
-
+    onnxruntime = _runtime()
     _check_content(model, content)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _SILENT
@@ -69,8 +80,7 @@ def open_session(model: str, content: bytes, where: Place) -> InferenceSession:
 
 
 def _providers(where: Place) -> list[Any]:
-    import onnxruntime
-
+    onnxruntime = _runtime()
     if not where.is_gpu or _CUDA not in onnxruntime.get_available_providers():
         return [_CPU]
     settings = {
@@ -85,8 +95,7 @@ def _providers(where: Place) -> list[Any]:
 def gpu_trouble(session: InferenceSession | None = None) -> str | None:
     """Why networks can't use an NVIDIA GPU, as far as that shows before one is loaded, or why this
     one doesn't; None if they can, or it does. onnxruntime has to be installed."""
-    import onnxruntime
-
+    onnxruntime = _runtime()
     if _CUDA not in onnxruntime.get_available_providers():
         return "this onnxruntime is built for the CPU only; onnxruntime-gpu goes in its place"
     if session is None or _CUDA in session.get_providers():

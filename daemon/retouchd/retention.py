@@ -6,9 +6,9 @@ and nothing that still waits. The dry run and the real one share this decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from retouchd.config.sections import Keep, Retention
 from retouchd.config.units import show_duration, show_size
@@ -26,6 +26,9 @@ _CLASSES: Mapping[str, tuple[Role, ...]] = {
 }
 BRAKE_FROM = 20
 CLOCK_JUMP = 3 * 86400.0
+LONG_JUMP = 30 * 86400.0
+"""Seconds. Nobody goes on holiday for longer; a clock that jumps so far may well be wrong, and then
+even a few files are all that somebody has."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,11 @@ class Kept:
 
 @dataclass(frozen=True)
 class Volume:
-    """A file system: which roles of the lane lie on it, and its free bytes."""
+    """A file system: which roles of the lane lie on it, its free bytes, and its device number."""
 
     roles: frozenset[Role]
     free: int
+    device: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,14 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to delete, in this order; ``braked`` says why nothing is deleted although due."""
+    """What to delete, in this order; ``braked`` says why nothing is deleted although due.
+
+    gone: files that the inventory has and the disk has not, or has changed: no longer ours.
+    """
 
     delete: tuple[Doomed, ...]
     braked: str | None = None
+    gone: tuple[Kept, ...] = ()
 
 
 def decide(
@@ -73,23 +81,28 @@ def decide(
     *,
     now: float,
     last_seen_now: float | None,
+    newest_seen: float | None = None,
     force: bool = False,
 ) -> Decision:
     """What one lane's rules delete of its inventory.
 
     volumes: those whose free space is known; ``min_free`` touches no others.
     now: epoch seconds. A file completed later than now (the clock went back) has no age.
-    last_seen_now: the newest time that this lane went by before now; None or 0 if none. Each lane
-        has its own: one with nothing to delete must not answer for another that was braked.
+    last_seen_now: the time that this lane went by last; None or 0 if none. Each lane has its own:
+        one with nothing to delete must not answer for another that was braked.
+    newest_seen: the latest of those times. What counts as completed later came after a jump, and
+        must not make up for what would go; None counts all.
 
     The brake: when the clock stands more than 3 days beyond ``last_seen_now``, and more than
-    ``rules.brake`` of the inventory and at least 20 files would go by age, nothing is deleted.
-    The caller must not record ``now`` as seen then. ``force`` (`retouchd prune --force`) is the
-    way through for a machine that was switched off for so long; ``brake: 1`` turns it off.
+    ``rules.brake`` of the inventory, or of one role's, would go by age, nothing is deleted; up to
+    30 days only if that are at least 20 files. The caller must not record ``now`` as seen then.
+    ``force`` (`retouchd prune --force`) is the way through for a machine that was switched off for
+    so long; ``brake: 1`` turns it off.
     """
     files = sorted(inventory, key=_oldest_first)
     doomed = [dead for role in ORDER for dead in _by_age(files, role, rules, now)]
-    braked = None if force else _brake(len(doomed), len(files), rules.brake, now, last_seen_now)
+    before = [file for file in files if newest_seen is None or file.completed_at <= newest_seen]
+    braked = None if force else _brake(doomed, before, rules.brake, now, last_seen_now)
     if braked:
         return Decision(delete=(), braked=braked)
     for name, roles in _CLASSES.items():
@@ -98,6 +111,39 @@ def decide(
         for volume in sorted(volumes, key=lambda v: (sorted(v.roles), v.free)):
             doomed += _by_free(files, doomed, volume, rules.min_free)
     return Decision(delete=tuple(doomed))
+
+
+def decide_by_the_disk(
+    inventory: Iterable[Kept],
+    rules: Retention,
+    volumes: Sequence[Volume],
+    missing: Callable[[Sequence[Kept]], Iterable[Kept]],
+    **moment: Any,
+) -> Decision:
+    """As ``decide``, of what is really there: what people took away or changed is not deleted,
+    and takes none of the space that a rule speaks of.
+
+    missing: of these files, those that are gone or changed. It is asked about no more than the
+    decision hangs on. moment: the rest of what ``decide`` takes.
+    """
+    left, seen, gone = list(inventory), set[int](), list[Kept]()
+    decision = decide(left, rules, volumes, **moment)
+    while unseen := [file for file in _in_question(left, decision) if file.file_id not in seen]:
+        seen |= {file.file_id for file in unseen}
+        found = {file.file_id: file for file in missing(unseen)}
+        gone += found.values()
+        left = [file for file in left if file.file_id not in found]
+        # The brake has been judged, by all that should be there.
+        decision = decide(left, rules, volumes, **{**moment, "force": True})
+    return replace(decision, gone=tuple(gone))
+
+
+def _in_question(files: list[Kept], decision: Decision) -> list[Kept]:
+    """What is to go, and all that counts for a size that was found too large."""
+    doomed = {dead.file.file_id for dead in decision.delete}
+    by_size = {dead.file.role for dead in decision.delete if dead.rule == "max_size"}
+    summed = {role for roles in _CLASSES.values() if by_size & {*roles} for role in roles}
+    return [file for file in files if file.role in summed or file.file_id in doomed]
 
 
 def _oldest_first(file: Kept) -> tuple[float, int, int]:
@@ -127,15 +173,25 @@ def _by_age(files: list[Kept], role: Role, rules: Retention, now: float) -> list
     ]
 
 
-def _brake(due: int, total: int, brake: float, now: float, last_seen: float | None) -> str | None:
+def _brake(
+    doomed: list[Doomed], files: list[Kept], brake: float, now: float, last_seen: float | None
+) -> str | None:
     jump = now - last_seen if last_seen else 0.0
-    if jump <= CLOCK_JUMP or due < BRAKE_FROM or due <= brake * total:
+    if jump <= CLOCK_JUMP:
         return None
-    return (
-        f"the clock stands {jump / 86400:.0f} days beyond the last recorded time, and {due} of "
-        f"{total} files would go by age at once; nothing was deleted. If the clock is right, run "
-        "`retouchd prune --force`; if it is wrong, set it"
-    )
+    # Each role by itself, too: where outputs stay for ever, all archived originals may be the
+    # lesser part.
+    known = {file.file_id for file in files}
+    for roles in (ORDER, *((role,) for role in ORDER)):
+        due = sum(dead.file.role in roles and dead.file.file_id in known for dead in doomed)
+        total = sum(file.role in roles for file in files)
+        if due > brake * total and (due >= BRAKE_FROM or jump > LONG_JUMP):
+            return (
+                f"the clock stands {jump / 86400:.0f} days beyond the last recorded time, and {due}"
+                f" of {total} files would go by age at once; nothing was deleted. If the clock is "
+                "right, run `retouchd prune --force`; if it is wrong, set it"
+            )
+    return None
 
 
 def _by_size(left: list[Kept], role: str, keep: Keep) -> list[Doomed]:

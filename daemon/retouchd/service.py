@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from retouchd.blackbox import DEVICE
 from retouchd.clock import Clock
 from retouchd.config import Config
-from retouchd.errors import ConfigInvalid, RetouchdError
+from retouchd.errors import InboxHeld, InboxTaken, RetouchdError, StartError
 from retouchd.job import State
 from retouchd.live import write_live
 from retouchd.machinery import Machinery, Say
+from retouchd.memory import give_back
 from retouchd.notify import Notifier
 from retouchd.pruning import Pruned
 from retouchd.status import jobs_a_minute, live_facts
@@ -31,6 +32,8 @@ _STILL = 4.0
 """Seconds without a sign of work after which nobody waits for a hand at the end."""
 _FULL_EVERY = 60.0
 """Seconds from one round of pruning to the next while a lane has no space left."""
+_TIDY_EVERY = 60.0
+"""Seconds from one giving back of memory to the next while work goes on."""
 _UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
 
 
@@ -72,7 +75,9 @@ class Service:
         parts.forget = self._watching.forget
         self._since = clock.now()
         self._next_beat = self._next_ping = 0.0
-        self._pruned_at = -math.inf
+        self._pruned_at = self._tidied_at = -math.inf
+        self._untidy = self._begun = False
+        self._refusal: InboxTaken | None = None
         self._ledger_since: float | None = None
 
     def wake(self) -> None:
@@ -91,22 +96,35 @@ class Service:
         self._watching.start(self._config)
         self._notifier.send(READY=1)
         try:
-            while not self.wish.stop and not (self._once and self._finished()):
+            while not self._refused() and not self.wish.stop:
+                if self._once and self._finished():
+                    break
                 self._step()
                 self._wake.wait(TICK)
                 self._wake.clear()
             troubled = self._watching.troubled()
             self._drain()
+            if refusal := self._refused():
+                raise InboxHeld(**refusal.facts)
             return self._exit_code(troubled=troubled)
         finally:
             self._parts.close()
+
+    def _refused(self) -> InboxTaken | None:
+        """At a start: who works with an inbox of ours already. Later that only pauses its lane."""
+        if not self._begun:
+            lanes = [(lane.pause, lane.ready) for lane in self._parts.lanes]
+            taken = (pause.taken for pause, _ in lanes if pause and pause.taken)
+            self._refusal = next(taken, None)
+            self._begun = all(pause or ready for pause, ready in lanes)
+        return self._refusal
 
     def _step(self) -> None:
         if self.wish.reload:
             self.wish.reload = False
             self._reload()
         try:
-            self._parts.pipeline.start_due()
+            self._untidy |= self._parts.pipeline.start_due() > 0
             self._prune()
             self._beat()
             self._on_tick(self._parts)
@@ -128,7 +146,7 @@ class Service:
         try:
             config = self._read_config()
             self._parts.check_reload(self._config, config)
-        except ConfigInvalid as error:
+        except StartError as error:
             self._say("configuration kept", level="error", cause=error.message, remedy=error.advice)
         else:
             self._config = config
@@ -143,7 +161,7 @@ class Service:
             return
         if any(not lane.ready and not lane.pause for lane in self._parts.lanes):
             return  # Still being set up; skipping them would cost a whole round.
-        self._pruned_at = now
+        self._pruned_at, self._untidy = now, True
         self._parts.in_background(self._prune_all)
 
     def _prune_every(self) -> float:
@@ -179,10 +197,19 @@ class Service:
             facts = live_facts(self._parts.lanes, device, os.getpid(), self._since)
             write_live(self._config.state, facts)
             self._notifier.send(STATUS=self._summary())
+            self._tidy(now)
         seconds = self._notifier.watchdog_seconds()
         if seconds and now >= self._next_ping and self._alive(now):
             self._next_ping = now + seconds / 3
             self._notifier.send(WATCHDOG=1)
+
+    def _tidy(self, now: float) -> None:
+        """Give back what work and pruning took: each of the many threads would keep the most that
+        it ever needed."""
+        at_rest = not self._parts.pipeline.busy and not self._parts.background_busy
+        if self._untidy and (at_rest or now >= self._tidied_at + _TIDY_EVERY):
+            self._untidy, self._tidied_at = not at_rest, now
+            give_back()
 
     def _alive(self, now: float) -> bool:
         """Whether the device thread and every intake made progress; the loop and the ledger did,

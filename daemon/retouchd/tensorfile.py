@@ -32,6 +32,7 @@ _DTYPES = {
     "U8": torch.uint8,
 }
 _MAX_HEADER = 100_000_000  # the format's own limit
+_MAX_DIMENSIONS = 16  # a network's weights have four
 
 Seen = Callable[[memoryview], object]
 
@@ -105,6 +106,8 @@ def _record(name: str, entry: object) -> _Record:
     # A bool counts as an int in Python, and JSON has both.
     if not isinstance(shape, list) or any(type(n) is not int for n in (*shape, begin, end)):
         raise ValueError(f"{name} has no numbers for sizes")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"{name} has {len(shape)} dimensions")
     if min(shape, default=1) < 1 or end - begin != math.prod(shape) * kind.itemsize:
         raise ValueError(f"{name} of {shape} does not fit its {end - begin} bytes")
     return _Record(name, kind, tuple(shape), begin, end)

@@ -3,68 +3,165 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
+from watchdog.observers.inotify_c import (
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    WatchDescriptor,
+    inotify_add_watch,
+    inotify_rm_watch,
+)
 
 from retouchd.errors import printable
+from retouchd.listing import FOLDER, MAX_DEPTH
 from retouchd.naming import OUR_PREFIX
 
-Wake = Callable[[str, str | None], None]
-"""Called with the lane's name and the path that was touched, relative to its inbox; None where it
-is not known which."""
+Wake = Callable[[str | None], None]
+"""Called with the path that was touched, relative to the inbox; None where it is not known which.
+"""
+LaneWake = Callable[[str, str | None], None]
+"""The same, with the lane's name first."""
+_NEWS = (
+    InotifyConstants.IN_MODIFY
+    | InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
+    | InotifyConstants.IN_MOVED_FROM
+    | InotifyConstants.IN_MOVED_TO
+    | InotifyConstants.IN_CREATE
+    | InotifyConstants.IN_DELETE
+    | InotifyConstants.IN_DELETE_SELF
+    | InotifyConstants.IN_ONLYDIR
+)
+"""Only a writer or a new name is news; reading is not."""
+_OF_CONTENT = InotifyConstants.IN_MODIFY | InotifyConstants.IN_ATTRIB
 
 
-class _Waker(FileSystemEventHandler):
-    def __init__(self, lane: str, inbox: str, wake: Wake) -> None:
-        self._lane, self._inbox, self._wake = lane, inbox, wake
+class _Tree(InotifyFD):
+    """The watches on an inbox and the folders in it.
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        # Reading a file makes events too; only a writer or a new name is news.
-        if event.event_type in ("opened", "closed_no_write"):
-            return
-        # What changed in a folder has an event of its own.
-        if event.is_directory and event.event_type == "modified":
-            return
-        for path in (event.src_path, event.dest_path):
-            if not path:
-                continue
-            relative = os.path.relpath(os.fsdecode(path), self._inbox)
-            # Looking whether a paused lane can be written to is not news, or it would go on.
-            if not os.path.basename(relative).startswith(OUR_PREFIX):
-                self._wake(self._lane, relative)
+    Folders are opened step by step, as when they are listed, and watched by their descriptors: a
+    path would be led away by whoever puts a link in a folder's place, and then all that lies
+    there, maybe the whole machine, would be walked and watched.
+    """
 
-
-class _Inotify(InotifyFD):
-    """The kernel's queue of events; ``lost`` is called when it was full and events were dropped."""
-
-    def __init__(self, lost: Callable[[], None]) -> None:
+    def __init__(self, inbox: str, wake: Wake) -> None:
         super().__init__()
-        self._lost = lost
+        self._inbox, self._wake = inbox, wake
+        # Events are read while the folders are still being walked.
+        self._guard = threading.RLock()
+        self._folders: dict[WatchDescriptor, str] = {}
+        self._top: WatchDescriptor | None = None
+
+    def watch(self) -> None:
+        """Watch all folders that there are; raises OSError where the inbox can't be watched, or not
+        all of it, because there are too many folders."""
+        with self._opened() as fd, self._guard:
+            self._top = self._add(fd, "")
+            self._add_below(fd, "")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = os.open(self._inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @property
+    def lives(self) -> bool:
+        """Whether anything is still told."""
+        return self.is_alive() and self._top in self._folders
+
+    def _add(self, fd: int, folder: str) -> WatchDescriptor:
+        wd = inotify_add_watch(self._inotify_fd, b"/proc/self/fd/%d" % fd, _NEWS)
+        if wd < 0:
+            number = ctypes.get_errno()
+            full = number == errno.ENOSPC
+            raise OSError(number, "inotify watch limit reached" if full else os.strerror(number))
+        self._folders[wd] = folder
+        return wd
+
+    def _add_below(self, fd: int, folder: str) -> None:
+        if folder.count("/") >= MAX_DEPTH:
+            return
+        with _unless_too_many(), os.scandir(fd) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    self._enter(fd, entry.name, folder)
+
+    def _enter(self, fd: int, name: str, folder: str) -> None:
+        path = os.path.join(folder, name)
+        with _unless_too_many():
+            deeper = os.open(name, FOLDER, dir_fd=fd)
+            try:
+                self._add(deeper, path)
+                self._add_below(deeper, path)
+            finally:
+                os.close(deeper)
+
+    def _came(self, path: str) -> None:
+        """A folder has come: go the whole way to it anew, because no step may be a link."""
+        *steps, name = path.split("/")
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            fd = opened.enter_context(self._opened())
+            for step in steps:
+                fd = os.open(step, FOLDER, dir_fd=fd)
+                opened.callback(os.close, fd)
+            self._enter(fd, name, "/".join(steps))
+
+    def _went(self, path: str) -> None:
+        """A folder has another name now, or lies elsewhere; then it is not ours to watch."""
+        for wd, folder in list(self._folders.items()):
+            if folder == path or folder.startswith(f"{path}/"):
+                del self._folders[wd]
+                inotify_rm_watch(self._inotify_fd, wd)
 
     def handle_event(self, event: InotifyEvent) -> None:
-        # First of all the watches are set anew: folders that came meanwhile have none. What is
-        # there by then the scan finds, what comes later they tell.
-        super().handle_event(event)
+        """Keep the watches right, and wake whoever waits for news."""
+        with self._guard:
+            self._handle(event)
+
+    def _handle(self, event: InotifyEvent) -> None:
         if event.is_queue_overflow:
-            self._lost()
+            # First of all the watches are set anew: folders that came meanwhile have none. What is
+            # there by then the scan finds, what comes later they tell.
+            with contextlib.suppress(OSError):
+                self.watch()
+            self._wake(None)
+        elif event.is_ignored or event.mask & InotifyConstants.IN_DELETE_SELF:
+            self._folders.pop(event.wd, None)
+        elif event.wd in self._folders:
+            self._tell(event, os.path.join(self._folders[event.wd], os.fsdecode(event.name)))
+
+    def _tell(self, event: InotifyEvent, path: str) -> None:
+        if event.mask & InotifyConstants.IN_ISDIR:
+            if event.is_moved_from:
+                self._went(path)
+            if event.is_moved_to or event.is_create:
+                self._came(path)
+            # What changed in a folder has an event of its own.
+            if event.mask & _OF_CONTENT:
+                return
+        # Looking whether a paused lane can be written to is not news, or it would go on.
+        if path and not os.path.basename(path).startswith(OUR_PREFIX):
+            self._wake(path)
 
 
-class _Observer(BaseObserver):
-    def __init__(self, lost: Callable[[], None]) -> None:
-        self._inotify = _Inotify(lost)
-        self._inotify.start()
-        super().__init__(InotifyEmitter, inotify_fd=self._inotify)
-
-    def on_thread_stop(self) -> None:
-        super().on_thread_stop()
-        self._inotify.stop()
-        self._inotify.join()
+@contextlib.contextmanager
+def _unless_too_many() -> Iterator[None]:
+    """A folder that is gone, or nobody may look into, has nothing to tell."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
 
 
 class Watch:
@@ -74,41 +171,43 @@ class Watch:
     reason is returned by ``add``.
     """
 
-    def __init__(self, wake: Wake) -> None:
+    def __init__(self, wake: LaneWake) -> None:
         self._wake = wake
-        self._observers: dict[str, BaseObserver] = {}
+        self._trees: dict[str, _Tree] = {}
 
     def add(self, lane: str, inbox: str) -> str | None:
         """Watch an inbox; returns None, or why it can't be watched."""
         self.remove(lane)
         with contextlib.ExitStack() as undo:
             try:
-                observer = _Observer(partial(self._wake, lane, None))
-                undo.callback(observer.stop)
-                observer.schedule(_Waker(lane, inbox, self._wake), inbox, recursive=True)
-                observer.start()
+                tree = _Tree(inbox, partial(self._wake, lane))
+                tree.start()
+                undo.callback(_stop, tree)
+                tree.watch()
             except OSError as error:
                 return printable(error)
             undo.pop_all()
-        self._observers[lane] = observer
+        self._trees[lane] = tree
         return None
 
     def alive(self, lane: str) -> bool:
         """Whether the watch on a lane's inbox still runs."""
-        observer = self._observers.get(lane)
-        if observer is None or not observer.is_alive():
-            return False
-        return bool(observer.emitters) and all(e.is_alive() for e in observer.emitters)
+        tree = self._trees.get(lane)
+        return tree is not None and tree.lives
 
     def remove(self, lane: str) -> None:
         """Stop watching a lane's inbox."""
-        observer = self._observers.pop(lane, None)
-        if observer is not None:
-            with contextlib.suppress(Exception):
-                observer.stop()
-                observer.join(1.0)
+        tree = self._trees.pop(lane, None)
+        if tree is not None:
+            _stop(tree)
 
     def close(self) -> None:
         """Stop watching."""
-        for lane in list(self._observers):
+        for lane in list(self._trees):
             self.remove(lane)
+
+
+def _stop(tree: _Tree) -> None:
+    with contextlib.suppress(Exception):
+        tree.stop()
+        tree.join(1.0)

@@ -39,6 +39,8 @@ class Watching:
         mounts = read_mounts()
         for lane in self._parts.lanes:
             self._mounted[lane.name] = _numbers(lane.config, mounts)
+            # Until its intake has looked: the watch ended with the one before.
+            lane.watching = "scan"
             patience = config.scan.incomplete_after
             intake = Intake(
                 lane,

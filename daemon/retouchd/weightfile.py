@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat as modes
 from io import BufferedReader
 from pathlib import Path
 
@@ -22,29 +25,45 @@ def architecture_in(content: bytes) -> Architecture:
     try:
         metadata = json.loads(content[8 : 8 + length])["__metadata__"]
         return "cvunet" if metadata["architecture"] == "cvunet" else "lama"
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return "lama"
+
+
+def opened(path: Path) -> BufferedReader:
+    """A file, to be read; raises OSError, also for a pipe, at which a reader would wait for ever,
+    and for anything else that is no ordinary file."""
+    # Whatever has come into its place since it was looked at last is opened without waiting.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not modes.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is a pipe, a device or a folder, not a file", str(path))
+    return os.fdopen(fd, "rb")
 
 
 def architecture_of(path: Path) -> Architecture:
     """``architecture_in`` a file, by its beginning; raises OSError."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return architecture_in(file.read(_LONGEST_HEADER))
 
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in lower-case hexadecimal; raises OSError."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_weights(model: str, path: Path) -> BufferedReader:
     """A weights file, to be read; raises ModelUnusable, also for one that is absurdly large."""
     try:
-        _check_size(model, path, path.stat().st_size)
-        return path.open("rb")
+        file = opened(path)
     except OSError as error:
         raise unreadable(model, path, error) from None
+    try:
+        _check_size(model, path, os.fstat(file.fileno()).st_size)
+    except ModelUnusable:
+        file.close()
+        raise
+    return file
 
 
 def read_weights(model: str, path: Path) -> bytes:
@@ -54,7 +73,7 @@ def read_weights(model: str, path: Path) -> bytes:
             content = file.read(MAX_WEIGHTS_BYTES + 1)
         except OSError as error:
             raise unreadable(model, path, error) from None
-    _check_size(model, path, len(content))  # a file may grow, and a device has no size
+    _check_size(model, path, len(content))  # it may have grown
     return content
 
 

@@ -152,7 +152,10 @@ def test_without_a_place_to_work_it_says_what_to_do(monkeypatch, verb):
         (("jobs", "--root", "/r", "--state", "sleepy"), "'quarantined'"),
         (("retry", "--root", "/r", "1"), "next `retouchd run`"),
         (("prune", "--root", "/r"), "next `retouchd run`"),
-        (("models", "verify", "--root", "/r", "nosuch"), "The models are patchmatch, classical, flat"),
+        (
+            ("models", "verify", "--root", "/r", "nosuch"),
+            "The models are patchmatch, classical, flat",
+        ),
         (("explain", "--root", "/r", "/etc/passwd"), "The inboxes are /r/inbox"),
         (("frobnicate",), "No such command"),
         (("cancel", "--root", "/r"), "JOB"),

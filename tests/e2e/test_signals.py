@@ -197,6 +197,16 @@ class TestReloading:
         lane.drop_pair(name, seed=count)
         running.wait_for("done", file=f"{name}.png")
 
+    def test_drops_are_told_by_events_as_before(self, running_lane, eventually):
+        lanes, _, running = running_lane
+        running.signal(signal.SIGHUP)
+        running.wait_for("configuration reloaded")
+        told = lambda: [one["watching"] for one in lanes.status()["lanes"]]  # noqa: E731
+        assert eventually(lambda: told() == ["events"])
+        time.sleep(2.5)  # a beat of the service, in which it sees whether its watches live
+        assert told() == ["events"]
+        assert not any(line["event"] == "watch lost" for line in running.lines)
+
     def test_what_needs_a_restart_is_refused(self, make_lanes, start_all):
         lanes = make_lanes()
         lanes.lane("only")

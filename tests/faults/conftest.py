@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,14 @@ from helpers.fixtures import (
     make_share,
     mount,
     notified,
+    spool,
     start_all,
 )
 from helpers.reader import Reader
 from helpers.shim import Shim, build
+from helpers.storeroom import Storeroom
 from helpers.tally import Tally
+from helpers.tracing import Tracer
 from helpers.unit import Unit
 
 __all__ = [
@@ -34,6 +38,7 @@ __all__ = [
     "make_share",
     "mount",
     "notified",
+    "spool",
     "start_all",
 ]
 TIMEOUT = 600
@@ -100,6 +105,26 @@ def expected_of(
 
 
 @pytest.fixture
+def tracer(tmp_path: Path) -> Tracer:
+    """What a command asks the kernel for."""
+    return Tracer(tmp_path)
+
+
+@pytest.fixture
+def bait(
+    tmp_path: Path, make_lama: Callable[..., Path], make_onnx: Callable[..., Path]
+) -> Iterator[Any]:
+    """Hostile models, none of which has done anything when the test ends."""
+    # It imports torch, which most campaigns need not wait for.
+    from helpers.bait import Bait
+
+    made = Bait(tmp_path / "bait", make_lama(), make_onnx())
+    yield made
+    made.check()
+    made.listener.close()
+
+
+@pytest.fixture
 def campaign(tmp_path: Path) -> Campaign:
     """A lane of each task, and drops for them."""
     return Campaign(tmp_path / "root")
@@ -113,6 +138,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
         yield Unit(container)
     finally:
         container.close()
+
+
+@pytest.fixture(scope="module")
+def storeroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storeroom]:
+    """Lanes full of finished work, which can be had anew."""
+    made = Storeroom(tmp_path_factory.mktemp("storeroom"))
+    yield made
+    made.close()
 
 
 @pytest.fixture

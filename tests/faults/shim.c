@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -25,14 +26,14 @@ enum call { OPEN, READ, WRITE, PWRITE, FSYNC, FSYNC_FOLDER, FDATASYNC, RENAME, L
 static const char *const NAMES[] = {"open", "read", "write", "pwrite", "fsync", "fsync_folder",
                                     "fdatasync", "rename", "link", "unlink", "mkdir", "stat",
                                     "list", "truncate"};
-enum action { NOTHING = 0, KILL = -1, TORN = -2, PRETEND = -3, SHORT = -4, COUNT = -5,
+enum action { NOTHING = 0, KILL = -1, TORN = -2, PRETEND = -3, SHORT = -4, COUNT = -5, SWAP = -6,
               CRASH = -100 }; /* CRASH - a signal's number: the caller dies of it */
 enum verdict { GO_ON, FAIL, SKIP, HALF, HALF_THEN_DIE };
 
 struct rule {
     uint64_t calls, first, last, counted, hits;
     int64_t action; /* above 0: an errno */
-    char under[512], what[512];
+    char under[512], what[512], other[512];
 };
 struct control {
     int64_t service;
@@ -100,6 +101,12 @@ static enum verdict judge(enum call call, int fd, const char *name) {
         if (__atomic_fetch_add(&rule->hits, 1, __ATOMIC_SEQ_CST) == 0)
             snprintf(rule->what, sizeof rule->what, "%s %.480s", NAMES[call], path);
         if (action <= CRASH) crash((int)(CRASH - action));
+        if (action == SWAP) {
+            /* Somebody is quick: right before the call two names change places. */
+            syscall(SYS_renameat2, AT_FDCWD, rule->under, AT_FDCWD, rule->other, 2);
+            errno = before;
+            continue;
+        }
         if (action == KILL) die();
         if (action == TORN) return HALF_THEN_DIE;
         if (action == PRETEND) return SKIP;
@@ -169,12 +176,26 @@ SIZED(PWRITE, ssize_t, pwrite64, (int fd, const void *data, size_t size, off64_t
 PLAIN(FDATASYNC, fd, NULL, int, fdatasync, (int fd), fd)
 PLAIN(TRUNCATE, fd, NULL, int, ftruncate, (int fd, off_t size), fd, size)
 PLAIN(TRUNCATE, fd, NULL, int, ftruncate64, (int fd, off64_t size), fd, size)
-PLAIN(RENAME, AT_FDCWD, to, int, rename, (const char *from, const char *to), from, to)
-PLAIN(RENAME, there, to, int, renameat, (int here, const char *from, int there, const char *to),
-      here, from, there, to)
-PLAIN(RENAME, there, to, int, renameat2,
-      (int here, const char *from, int there, const char *to, unsigned flags), here, from, there,
-      to, flags)
+/* Who swaps names does so before a call that takes one away, too. */
+static int swaps(void) {
+    return control && (control->rules[0].action == SWAP || control->rules[1].action == SWAP);
+}
+
+#define RENAMING(from_fd, fd, name, declared, ...)                            \
+    int name declared {                                                       \
+        REAL(name);                                                           \
+        if (swaps()) judge(RENAME, from_fd, from);                            \
+        enum verdict verdict = judge(RENAME, fd, to);                         \
+        if (verdict == HALF_THEN_DIE) die();                                  \
+        return verdict == FAIL ? -1 : verdict == SKIP ? 0 : real(__VA_ARGS__); \
+    }
+
+RENAMING(AT_FDCWD, AT_FDCWD, rename, (const char *from, const char *to), from, to)
+RENAMING(here, there, renameat, (int here, const char *from, int there, const char *to),
+         here, from, there, to)
+RENAMING(here, there, renameat2,
+         (int here, const char *from, int there, const char *to, unsigned flags), here, from, there,
+         to, flags)
 PLAIN(LINK, there, to, int, linkat,
       (int here, const char *from, int there, const char *to, int flags), here, from, there, to,
       flags)

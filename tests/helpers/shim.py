@@ -22,13 +22,13 @@ CALLS = (
     *("open", "read", "write", "pwrite", "fsync", "fsync_folder", "fdatasync"),
     *("rename", "link", "unlink", "mkdir", "stat", "list", "truncate"),
 )
-KILL, TORN, PRETEND, SHORT, COUNT = -1, -2, -3, -4, -5
+KILL, TORN, PRETEND, SHORT, COUNT, SWAP = -1, -2, -3, -4, -5, -6
 """Kill the service before the call, or after half a write; say yes without doing it; do half of a
-read or write; only count."""
+read or write; only count; let two names change places right before the call."""
 FOR_EVER = (1 << 64) - 1
 _CRASH = -100
 
-_RULE = struct.Struct("=QQQQQq512s512s")
+_RULE = struct.Struct("=QQQQQq512s512s512s")
 _SERVICE = struct.Struct("=q")
 _SOURCE = Path(__file__).parents[1] / "faults" / "shim.c"
 
@@ -41,18 +41,21 @@ def dies_of(number: int) -> int:
 @dataclass(frozen=True)
 class Fault:
     """What is to go wrong. calls: names of CALLS. action: an errno, or one of the above. under: a
-    text in the paths concerned. first, last: which of these calls, counted from 1."""
+    text in the paths concerned. first, last: which of these calls, counted from 1. other: with what
+    ``under`` changes places, for SWAP."""
 
     calls: tuple[str, ...]
     action: int
     under: str
     first: int = 1
     last: int = FOR_EVER
+    other: str = ""
 
     def packed(self) -> bytes:
         mask = sum(1 << CALLS.index(call) for call in self.calls)
         under = self.under.encode()
-        return _RULE.pack(mask, self.first, self.last, 0, 0, self.action, under, b"")
+        other = self.other.encode()
+        return _RULE.pack(mask, self.first, self.last, 0, 0, self.action, under, b"", other)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import yaml
 from helpers.commands import Commands
 from helpers.pictures import blob, texture
 
+OUR_MARKS = (".retouchd-root", ".retouchd-owner")
+"""The hidden files that stay in a lane's folders."""
 PLAIN_MODELS = (
     *("--set", "lanes.matte.model=trimap"),
     *("--set", "lanes.inpaint.model=classical"),
@@ -57,7 +59,7 @@ class Spool(Commands):
         if not folder.exists():
             return []
         found = [p.relative_to(folder) for p in folder.rglob("*") if not p.is_dir()]
-        return sorted(str(p) for p in found if p.name != ".retouchd-root")
+        return sorted(str(p) for p in found if p.name not in OUR_MARKS)
 
     def undated(self, folder: Path) -> list[str]:
         return sorted("/".join(Path(name).parts[1:]) for name in self.files(folder))

@@ -76,6 +76,12 @@ def _row(values: tuple[int, str, str, bytes, bytes | None, str, str | None, int]
     return Row(number, lane, state, os.fsdecode(name), shown, role, sha256, bool(moving))
 
 
+def pruned_at(state: Path) -> float:
+    """The time by which retention went last in any lane, epoch seconds; 0 before the first."""
+    with closing(sqlite3.connect(f"file:{state / NAME}?mode=ro", uri=True, timeout=20)) as db:
+        return float(db.execute("SELECT MAX(last) FROM clocks").fetchone()[0] or 0.0)
+
+
 def standing(state: Path) -> Counter[str]:
     """How many jobs stand where after a crash."""
     found = Counter(row.stands for row in copied_rows(state))

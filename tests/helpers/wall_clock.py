@@ -30,9 +30,19 @@ class WallClock:
         then = datetime.fromisoformat(local).replace(tzinfo=self.zone, fold=fold)
         self._shift(then.timestamp() - time.time())
 
+    @property
+    def ahead(self) -> float:
+        """Seconds by which it is ahead of the real one."""
+        shift: float = struct.unpack("<d", self._path.read_bytes())[0]
+        return shift
+
+    def now(self) -> float:
+        """Seconds since the epoch, as the services see them."""
+        return time.time() + self.ahead
+
     def step(self, seconds: float) -> None:
         """Set it forward, or back."""
-        self._shift(struct.unpack("<d", self._path.read_bytes())[0] + seconds)
+        self._shift(self.ahead + seconds)
 
     def _shift(self, seconds: float) -> None:
         # In place: the services have mapped it.

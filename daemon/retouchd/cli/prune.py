@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,14 +50,23 @@ def prune(
 
     hands = Hands(2, len(found.lanes), memory=4 << 30)
     pruning = Pruning(ledger, hands, found.scan.answer_within)
-    code, shown = 0, []
+    code, shown, now = 0, [], time.time()
     try:
-        for lane in found.lanes:
+        # All lanes decide before the first one deletes, in a dry run as in a real one: what they
+        # free on a disk that they share counts for all of them.
+        plans, code = _decide(pruning, found.lanes, now, force=force)
+        for lane, decision in plans:
             try:
-                shown += _prune(pruning, lane, dry_run=dry_run, force=force, quiet=as_json)
+                # What is deleted is exactly what was decided before.
+                done = None if dry_run else pruning.carry_out(lane, decision, now, force=force)
             except TransientError as error:
-                typer.echo(f"lane {lane.name}: {error.message} {error.advice}", err=True)
-                code = error.exit_code
+                code = _say_trouble(lane, error)
+                continue
+            shown += _listed(lane, decision)
+            if not as_json:
+                _print(lane, decision)
+                if done and done.deleted:
+                    typer.echo(f"deleted {done.deleted} files, {show_size(done.freed)}")
     finally:
         hands.close()
     if as_json:
@@ -63,17 +74,26 @@ def prune(
     raise typer.Exit(code)
 
 
-def _prune(
-    pruning: Pruning, lane: Lane, *, dry_run: bool, force: bool, quiet: bool
-) -> list[dict[str, object]]:
-    now = time.time()
-    decision = pruning.decide(lane, now, force=force)
-    # The list comes before the deed: what is deleted is exactly what was decided here.
-    deleted = None if dry_run else pruning.carry_out(lane, decision, now)
-    if not quiet:
-        _print(lane, decision)
-        if deleted:
-            typer.echo(f"deleted {deleted.deleted} files, {show_size(deleted.freed)}")
+def _decide(
+    pruning: Pruning, lanes: Sequence[Lane], now: float, *, force: bool
+) -> tuple[list[tuple[Lane, Decision]], int]:
+    plans, code = [], 0
+    limited = any(lane.retention.min_free is not None for lane in lanes)
+    promised = Counter[int]() if limited else None
+    for lane in lanes:
+        try:
+            plans.append((lane, pruning.decide(lane, now, force=force, promised=promised)))
+        except TransientError as error:
+            code = _say_trouble(lane, error)
+    return plans, code
+
+
+def _say_trouble(lane: Lane, error: TransientError) -> int:
+    typer.echo(f"lane {lane.name}: {error.message} {error.advice}", err=True)
+    return error.exit_code
+
+
+def _listed(lane: Lane, decision: Decision) -> list[dict[str, object]]:
     return [
         {"path": printable(_path(lane, d.file.role, d.file.path)), "reason": d.reason}
         for d in decision.delete

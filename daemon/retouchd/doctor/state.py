@@ -100,7 +100,8 @@ def judge_clock(newest: float, now: float) -> Finding:
         "clock",
         f"it stands at {_shown(now)}, but the ledger has seen {_shown(newest)} already "
         f"({show_duration(round(newest - now))} later)",
-        "Set the clock; until then nothing gets old enough to be pruned.",
+        "Set the clock, or, if it is right, run `retouchd prune --force`; until then what is "
+        "finished counts as finished at that later time.",
     )
 
 

@@ -4,10 +4,10 @@ RetouchdError
  ├── StartError            the command can't start            exit 2
  │    ├── ConfigInvalid
  │    ├── ModelUnusable, GpuRequired, LedgerUnusable, …
- ├── LedgerHeld            another instance is running         exit 4
+ ├── LedgerHeld, InboxHeld another instance is running         exit 4
  ├── TransientError        the environment's fault             exit 75
  │    ├── EnvironmentTrouble   pauses the lane, burns no attempt
- │    │    ├── DiskFull, ReadOnly, RootLost, ShareHung, BackgroundMissing
+ │    │    ├── DiskFull, ReadOnly, RootLost, InboxTaken, ShareHung, BackgroundMissing
  │    └── IoTrouble, OutOfMemory, FileBusy, HandDied
  └── PermanentError        the drop's fault: quarantine
       ├── NotAnImage, Truncated, Unsupported, TooLarge
@@ -47,6 +47,7 @@ from retouchd.errors.passing import (
     EnvironmentTrouble,
     FileBusy,
     HandDied,
+    InboxTaken,
     IoTrouble,
     OutOfMemory,
     ReadOnly,
@@ -60,6 +61,7 @@ from retouchd.errors.starting import (
     CannotWrite,
     ConfigInvalid,
     GpuRequired,
+    InboxHeld,
     LedgerHeld,
     LedgerNotYet,
     LedgerStuck,
@@ -84,6 +86,8 @@ __all__ = [
     "GaveUp",
     "GpuRequired",
     "HandDied",
+    "InboxHeld",
+    "InboxTaken",
     "IoTrouble",
     "LedgerHeld",
     "LedgerNotYet",

@@ -42,6 +42,15 @@ class RootLost(EnvironmentTrouble):
     )
 
 
+class InboxTaken(EnvironmentTrouble):
+    """Another retouchd works with the inbox {path} already: {by}."""
+
+    remedy = (
+        "Stop that one, and the lane resumes by itself; or give this one folders of its own. If it "
+        "is gone for good, delete {note}."
+    )
+
+
 class ShareHung(EnvironmentTrouble):
     """The folder {path} did not answer within {seconds} s."""
 

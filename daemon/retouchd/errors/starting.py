@@ -82,3 +82,13 @@ class LedgerHeld(RetouchdError):
 
     exit_code = 4
     remedy = "Stop that one first (`systemctl stop retouchd`), or give this one another --root."
+
+
+class InboxHeld(RetouchdError):
+    """Another retouchd works with the inbox {path} already: {by}."""
+
+    exit_code = 4
+    remedy = (
+        "Stop that one first, or give this one folders of its own. If it is gone for good, delete "
+        "{note}."
+    )

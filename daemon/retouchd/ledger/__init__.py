@@ -1,7 +1,7 @@
 """The SQLite file that remembers every job; all of SQLite is in this package."""
 
 from retouchd.ledger.ledger import Ledger
-from retouchd.ledger.lock import InstanceLock
+from retouchd.ledger.lock import InstanceLock, lock_of
 from retouchd.ledger.reader import LedgerReader
 from retouchd.ledger.rows import Change, KeptFile, NewDrop, RootRow
 
@@ -13,4 +13,5 @@ __all__ = [
     "LedgerReader",
     "NewDrop",
     "RootRow",
+    "lock_of",
 ]

@@ -222,7 +222,11 @@ class Ledger(LedgerReader):
     def keep(
         self, *, job: int, lane: str, role: str, path: str, stat: FileStat, completed_at: float
     ) -> None:
-        """Hand a file over to retention."""
+        """Hand a file over to retention.
+
+        It counts as completed no earlier than the newest time that the lane's retention went by:
+        what is finished while the clock stands behind must not look old when it is right again.
+        """
         self._run(
             "keep",
             job=job,
@@ -266,9 +270,16 @@ class Ledger(LedgerReader):
             for folder in folders:
                 self._run("forget_roots_at", path=path_blob(folder))
 
-    def set_clock(self, lane: str, now: float) -> None:
-        """Remember the newest time that a lane's retention went by; it never goes back."""
-        self._run("set_clock", lane=lane, now=now)
+    def set_clock(self, lane: str, now: float, *, believed: bool = False) -> None:
+        """Remember the time that a lane's retention went by, and the newest so far.
+
+        believed: a person says that this is the time, so no later one can have been right.
+        """
+        with self.transaction():
+            self._run("set_clock", lane=lane, now=now)
+            if believed:
+                self._run("believe_clock", lane=lane, now=now)
+                self._run("nothing_from_the_future", lane=lane, now=now)
 
 
 def _stored(name: str, value: Any) -> Any:

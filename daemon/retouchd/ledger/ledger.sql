@@ -103,6 +103,10 @@ DROP TABLE clock;
 ALTER TABLE drops ADD COLUMN folded TEXT;  -- the path as names are compared
 CREATE INDEX photos_by_name ON drops (folded) WHERE role = 'image';
 
+-- migration: 5
+ALTER TABLE clocks ADD COLUMN last REAL;   -- the time that it went by last, which may be earlier
+UPDATE clocks SET last = newest;
+
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
@@ -252,7 +256,9 @@ UPDATE drops SET sha256 = :sha256 WHERE id = :drop;
 
 -- name: keep
 INSERT INTO kept (job, lane, role, path, size, mtime_ns, completed_at)
-VALUES (:job, :lane, :role, :path, :size, :mtime_ns, :completed_at)
+VALUES (:job, :lane, :role, :path, :size, :mtime_ns,
+    MAX(:completed_at, COALESCE((SELECT newest FROM clocks WHERE lane = :lane),
+                                (SELECT MAX(newest) FROM clocks), 0)))
 ON CONFLICT (lane, role, path) DO UPDATE SET job = excluded.job, size = excluded.size,
     mtime_ns = excluded.mtime_ns, completed_at = excluded.completed_at;
 
@@ -306,8 +312,17 @@ SELECT MAX(newest) FROM clocks;
 
 -- name: clock_of
 -- A lane that was never pruned goes by the others.
-SELECT COALESCE((SELECT newest FROM clocks WHERE lane = :lane), (SELECT MAX(newest) FROM clocks));
+SELECT COALESCE((SELECT last FROM clocks WHERE lane = :lane), (SELECT MAX(newest) FROM clocks));
+
+-- name: newest_clock_of
+SELECT newest FROM clocks WHERE lane = :lane;
 
 -- name: set_clock
-INSERT INTO clocks (lane, newest) VALUES (:lane, :now)
-ON CONFLICT (lane) DO UPDATE SET newest = MAX(newest, excluded.newest);
+INSERT INTO clocks (lane, newest, last) VALUES (:lane, :now, :now)
+ON CONFLICT (lane) DO UPDATE SET newest = MAX(newest, excluded.newest), last = excluded.last;
+
+-- name: believe_clock
+UPDATE clocks SET newest = :now WHERE lane = :lane;
+
+-- name: nothing_from_the_future
+UPDATE kept SET completed_at = :now WHERE lane = :lane AND completed_at > :now;

@@ -10,9 +10,15 @@ from types import TracebackType
 
 from retouchd.errors import LedgerHeld, LedgerUnusable
 from retouchd.ledger.trouble import unusable
+from retouchd.naming import LOCK
 
 _PAUSES = (0.02, 0.05, 0.1)
 _LONGEST = 20
+
+
+def lock_of(ledger: Path) -> Path:
+    """The file that is locked while a service works with a ledger."""
+    return ledger.with_name(LOCK)
 
 
 class InstanceLock:
@@ -22,7 +28,7 @@ class InstanceLock:
     """
 
     def __init__(self, ledger: Path) -> None:
-        self.path = ledger.with_name("ledger.lock")
+        self.path = lock_of(ledger)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -79,7 +85,7 @@ def _unusable(ledger: Path, error: OSError) -> LedgerUnusable:
 def holder(ledger: Path) -> int | None:
     """Process number of the running service, or None if no service runs."""
     try:
-        fd = os.open(ledger.with_name("ledger.lock"), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(lock_of(ledger), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

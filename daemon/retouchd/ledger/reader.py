@@ -258,9 +258,14 @@ class LedgerReader:
         return float(row[0] or 0.0) if row else 0.0
 
     def clock_of(self, lane: str) -> float:
-        """The same of one lane; of all, while it has none of its own."""
+        """The time that a lane's retention went by last; the newest of all, while it has none."""
         row = self._one("clock_of", lane=lane)
         return float(row[0] or 0.0) if row else 0.0
+
+    def newest_clock_of(self, lane: str) -> float | None:
+        """The newest time that a lane's retention went by; None while it has none."""
+        row = self._one("newest_clock_of", lane=lane)
+        return float(row[0]) if row else None
 
     def damage(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; empty when it is whole."""

@@ -91,7 +91,7 @@ def sweep(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def relocate(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """Move an original. values: source, path, target, where, stat, token.
+    """Move an original. values: source, path, target, where, stat, token, max_bytes (of a copy).
 
     Gives outcome (see ``moving.Outcome``) and stat.
     """
@@ -106,6 +106,7 @@ def relocate(values: Values, _: Sequence[SharedArray]) -> Answer:
             values["where"],
             stat_of(values["stat"]),
             values["token"],
+            values["max_bytes"],
         )
         # Folders in the inbox belong to people, who may be about to fill them again.
         if moved.outcome is Outcome.MOVED and source.ref.role != "inbox":
@@ -146,7 +147,7 @@ def copy_output(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 def prune(values: Values, _: Sequence[SharedArray]) -> Answer:
     """Delete files that are unchanged, durably, and the folders that this leaves empty. values:
-    root, files (path, stat), seconds.
+    root, files (path, stat; or path, gone: only their folders are seen to), seconds.
 
     Gives deleted (bools) for the first of the files, as far as it came in about so many seconds,
     but at least for one. Repeating it completes what was cut off.
@@ -156,7 +157,10 @@ def prune(values: Values, _: Sequence[SharedArray]) -> Answer:
     with open_root(root_of(values["root"])) as root:
         for wire in values["files"]:
             path = wire["path"]
-            deleted.append(files.delete(root, path, stat_of(wire["stat"]), durably=False))
+            ours = not wire.get("gone") and files.delete(
+                root, path, stat_of(wire["stat"]), durably=False
+            )
+            deleted.append(ours)
             of_folder[os.path.dirname(path)] = path
             if time.monotonic() > ends:
                 break

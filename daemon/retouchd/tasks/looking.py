@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 
-from retouchd import files
+from retouchd import files, tenancy
 from retouchd.errors import TransientError
 from retouchd.images import check_complete, read_header
 from retouchd.listing import list_names
@@ -37,14 +37,22 @@ def set_up(values: Values, _: Sequence[SharedArray]) -> Answer:
     return asdict(establish(values["lane"], values["role"], values["path"])), []
 
 
+def occupy(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """See that an inbox is nobody else's. values: root, tenant. Raises InboxTaken."""
+    with open_root(root_of(values["root"])) as root:
+        tenancy.occupy(root, tenancy.Tenant(**values["tenant"]))
+    return {}, []
+
+
 def scan(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """List an inbox. values: root, ignore, excluded.
+    """List an inbox. values: root, tenant (whose it should be), ignore, excluded.
 
     Gives names as [path, inode, plain], and the seconds that listing took, without any wait for a
-    hand.
+    hand. Raises InboxTaken.
     """
     began = time.monotonic()
     with open_root(root_of(values["root"])) as root:
+        tenancy.check_ours(root, tenancy.Tenant(**values["tenant"]))
         found = list_names(root, values["ignore"], values["excluded"])
     # Once more: a share that went away in between must not look like an empty folder.
     with open_root(root_of(values["root"])):
@@ -163,6 +171,7 @@ def _trouble_writing(root: Root) -> Values | None:
 
 LOOKING: Mapping[str, Task] = {
     "set_up": set_up,
+    "occupy": occupy,
     "scan": scan,
     "look": look,
     "check": check,
