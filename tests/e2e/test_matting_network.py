@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.spool import Spool
 from helpers.studio import OPAQUE, clutter, deep_file, file, pixels_of, product, rough
 from helpers.tiny_network import SHAPE, install
 from retouchd.enlarging import enlarge
@@ -135,6 +136,7 @@ def test_weights_that_are_not_the_ones_pinned_are_refused_before_any_photo(
 
 def test_a_matting_model_is_no_model_for_holes(spool: Any, net: CvUNet) -> None:
     install(spool.root / ".retouchd" / "models", net)
-    done = spool.once("--set", "lanes.inpaint.model=mine")
+    bare = Spool(spool.root, ("--root", str(spool.root)))
+    done = bare.once("--set", "lanes.inpaint.model=mine")
     assert done.returncode == 2
     assert "mine is a model for matte, and the lane's task is inpaint" in done.stderr
