@@ -70,7 +70,8 @@ def small(spool, mount):
 soak = pytest.mark.soak
 
 
-@pytest.mark.parametrize("take_all", [take_all_bytes, pytest.param(take_all_inodes, marks=soak)])
+@soak  # tests/faults has it, quicker
+@pytest.mark.parametrize("take_all", [take_all_bytes, take_all_inodes])
 def test_a_full_outbox_pauses_the_lane_and_drains_by_itself(
     small, start, undisturbed, eventually, take_all
 ):

@@ -18,7 +18,7 @@ def fill(spool):
 
 
 @pytest.mark.parametrize("state", ["ready", "running", "published", "done"])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_killed_as_soon_as_a_job_reaches_a_state(spool, start, undisturbed, state, count):
     expected = undisturbed(fill)
     fill(spool)
@@ -54,6 +54,7 @@ def test_killed_while_moving_a_file_to_quarantine(spool, start):
     assert spool.undated(spool.outbox) == ["good.png"]
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 def test_killed_at_random_times_over_and_over(spool, start, undisturbed):
     expected = undisturbed(fill)
     fill(spool)

@@ -38,6 +38,7 @@ def pair_by_pair(spool):
         spool.drop_pair(f"photo{number}", seed=number)
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 def test_an_inbox_that_vanishes_while_jobs_wait_keeps_them(
     spool, start, share, pictures, eventually
 ):
@@ -62,6 +63,7 @@ def test_an_inbox_that_vanishes_while_jobs_wait_keeps_them(
     assert {job["state"] for job in spool.jobs()} == {"done"}
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 def test_an_outbox_that_vanishes_gets_nothing_below_its_mount_point(
     spool, start, share, undisturbed
 ):

@@ -103,6 +103,7 @@ def test_files_that_a_job_still_needs_stay(spool):
     assert find(spool.failed, "bad.png").exists()
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 def test_a_clock_that_jumps_deletes_nothing_until_a_person_says_so(spool):
     finished(spool, 10)
     assert prune(spool) == []
@@ -134,6 +135,7 @@ def test_a_clock_that_really_stands_wrong_is_braked(spool, start, days_later):
     assert everything(spool) == set()
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 class TestMinFree:
     """Space is found where it is lacking, from the oldest on, and no more of it than is needed."""
 
