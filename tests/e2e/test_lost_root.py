@@ -70,7 +70,7 @@ def test_an_outbox_that_vanishes_gets_nothing_below_its_mount_point(
     expected = undisturbed(pair_by_pair)
     outbox = share(spool.outbox)
     running = start()
-    running.wait_for("watching")
+    running.wait_for("watching", lane="inpaint")
     outbox.go()
     pair_by_pair(spool)
     running.wait_for("lane paused")
@@ -105,7 +105,7 @@ def test_drops_after_a_remount_are_noticed_at_once(spool, start, frozen_disk):
     """A watch on what was mounted before sees nothing of it, and does not say so."""
     inbox = frozen_disk(spool.inbox)
     running = start("--set", "scan.remote=1h")
-    running.wait_for("watching")
+    running.wait_for("watching", lane="inpaint")
     inbox.unmount()
     inbox.mount()
     time.sleep(4)
@@ -117,7 +117,7 @@ def test_a_folder_that_was_replaced_on_purpose_is_adopted_while_the_service_runs
     spool, start, eventually
 ):
     running = start()
-    running.wait_for("watching")
+    running.wait_for("watching", lane="inpaint")
     spool.outbox.rename(spool.root / "old-outbox")
     spool.outbox.mkdir()
     spool.drop_pair("photo")
@@ -151,7 +151,7 @@ def test_an_archive_that_vanishes_between_publishing_and_filing(spool, start, sh
     expected = undisturbed(pair_by_pair)
     archive = share(spool.archive)
     running = start()
-    running.wait_for("watching")
+    running.wait_for("watching", lane="inpaint")
     archive.go()
     pair_by_pair(spool)
     running.wait_for("lane paused")
@@ -172,7 +172,7 @@ def test_a_share_that_comes_and_goes_over_and_over(spool, start, share, undistur
     expected = undisturbed(fill)
     outbox = share(spool.outbox)
     running = start()
-    running.wait_for("watching")
+    running.wait_for("watching", lane="inpaint")
     for number in range(10):
         spool.drop_pair(f"photo{number}", seed=number)
         outbox.go()
