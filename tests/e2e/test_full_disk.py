@@ -162,6 +162,7 @@ def chattr():
         subprocess.run(["chattr", "-i", folder], capture_output=True, check=False)
 
 
+@soak
 def test_one_folder_that_is_closed_does_not_stop_the_others(spool, start, chattr):
     """A job whose own corner is the trouble rests longer and longer; its lane goes on."""
     closed = spool.outbox / "small"

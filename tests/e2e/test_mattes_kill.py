@@ -98,6 +98,7 @@ def test_killed_as_soon_as_a_job_reaches_a_state(
     check(spool, undisturbed_ends[0], 5)
 
 
+@pytest.mark.soak  # tests/faults has it, with cut-outs among the lanes
 def test_killed_at_random_times_over_and_over(
     spool: Spool, start: Any, undisturbed_ends: tuple[Ends, Ends]
 ) -> None:

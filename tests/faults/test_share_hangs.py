@@ -213,6 +213,7 @@ def test_it_ends_in_time_while_a_share_hangs_and_starts_again(start_all, plant, 
     tally.add(PROMISE, f"{how}, ended and started again")
 
 
+@pytest.mark.soak
 def test_it_goes_on_when_a_share_that_hangs_is_mounted_anew(start_all, plant, begin, children):
     """The hands that were lost to the old one stay lost, and are not held against the new one."""
     running = begin(*IMPATIENT)
