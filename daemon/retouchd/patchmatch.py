@@ -8,8 +8,7 @@ and lines as lines, where diffusion (``classical``) leaves a blur; it knows of n
 is only in the hole stays unknown.
 
 Thin holes are filled by ``classical``: there a blur is not seen, and it is up to 1 dB closer to the
-truth (measured).
-Equal pictures get equal fills: chance is seeded.
+truth (measured). Equal pictures get equal fills: chance is seeded.
 """
 
 from __future__ import annotations
@@ -103,13 +102,11 @@ def _detail(image: Unit, unfit: Flags) -> Unit:
 
 def _halved(level: PatchLevel) -> PatchLevel:
     """Half the size; a pixel is the mean of the known ones below it, and the hole's where they are
-    fewer than half. In the hole, of all."""
+    fewer than half. What the hole shows does not matter: it is painted before anybody looks."""
     share, taken = (_smaller((~flags).astype(np.float32)) for flags in (level.hole, level.unfit))
-    hole = share < 0.5
-    mean = np.stack([_smaller(plane) for plane in level.planes])
     known = np.stack([_smaller(np.where(level.hole, 0, plane)) for plane in level.planes])
-    outside = known / np.maximum(share, 0.5)
-    return PatchLevel(np.where(hole, mean, outside), hole, taken < 0.5)
+    planes = np.asarray(known / np.maximum(share, 0.5), np.float32)
+    return PatchLevel(planes, share < 0.5, taken < 0.5)
 
 
 def _smaller(plane: Unit) -> Unit:

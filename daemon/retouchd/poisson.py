@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from retouchd.pyramid import halved
 from retouchd.samples import Unit
 
 Flags = NDArray[np.bool_]
@@ -41,25 +42,17 @@ def correction(excess_right: Unit, excess_down: Unit, hole: Flags) -> Unit:
 
 def _cycle(guess: Unit, wanted: Unit, inside: Unit) -> Unit:
     """One V cycle: [H, W, 3], with a Laplacian nearer to what is wanted."""
-    share = (_halved(inside) > 0.99).astype(np.float32)[..., None]
+    share = (halved(inside) > 0.99).astype(np.float32)
     if min(share.shape[:2]) < 4 or not share.any():
         return _swept(guess, wanted, inside, _LAST)
     guess = _swept(guess, wanted, inside, _BEFORE)
     # Pixels of twice the side: the same curvature is four times the difference.
-    rest = 4 * _halved((wanted - _laplacian(guess)) * inside) * share
+    rest = 4 * halved((wanted - _laplacian(guess)) * inside) * share
     more = _cycle(np.zeros_like(rest), rest, share)
     height, width = inside.shape[:2]
     twice = (2 * more.shape[1], 2 * more.shape[0])
     large = cv2.resize(more, twice, interpolation=cv2.INTER_LINEAR)[:height, :width]
     return _swept(guess + large * inside, wanted, inside, _AFTER)
-
-
-def _halved(picture: Unit) -> Unit:
-    """Means of 2 × 2 pixels; a last odd row or column counts twice."""
-    odd = picture.shape[0] % 2, picture.shape[1] % 2
-    even = cv2.copyMakeBorder(picture, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
-    size = (even.shape[1] // 2, even.shape[0] // 2)
-    return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _swept(guess: Unit, wanted: Unit, inside: Unit, sweeps: int) -> Unit:
