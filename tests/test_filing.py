@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class House:
 
     folder: Path
     ledger: Ledger
+    hands: Hands
     filing: Filing
     lane: LaneState
 
@@ -66,6 +68,9 @@ class House:
     def archived(self) -> list[str]:
         return sorted(os.listdir(self.folder / "archive" / DAY))
 
+    def failed(self) -> list[str]:
+        return sorted(os.listdir(self.folder / "failed" / DAY))
+
     def kept(self) -> set[tuple[int, str]]:
         return {(file.job, file.path) for file in self.ledger.kept("a")}
 
@@ -77,7 +82,7 @@ def house(tmp_path: Path, hands: Hands) -> Iterator[House]:
     lane.set_roots(
         {role: establish("a", role, str(tmp_path / role)) for role in lane.config.folders}
     )
-    yield House(tmp_path, ledger, Filing(ledger, hands, Clock(), 8.0), lane)
+    yield House(tmp_path, ledger, hands, Filing(ledger, hands, Clock(), 8.0), lane)
     ledger.close()
 
 
@@ -123,6 +128,23 @@ def test_filing_twice_is_filing_once(house: House) -> None:
     assert house.filing.file(house.the(1), house.lane) is State.DONE
     assert house.archived() == ["photo.png"]
     assert house.kept() == {(1, f"{DAY}/photo.png")}
+
+
+def test_a_text_that_is_there_already_is_not_written_twice(house: House) -> None:
+    """As after a crash between the text and its commit, an hour later."""
+    job = house.publish(b"no picture")
+    with house.ledger.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'quarantined', completed_at = 1")
+    intend(house.ledger, house.the(job.id), Place.FAILED, DAY)
+    house.filing.file(house.the(job.id), house.lane)
+    texts = [name for name in house.failed() if name.endswith(".txt")]
+    with house.ledger.transaction() as db:
+        db.execute("UPDATE jobs SET error_file = NULL")
+    later = Clock(now=lambda: time.time() + 3600)
+    Filing(house.ledger, house.hands, later, 8.0).file(house.the(job.id), house.lane)
+    assert texts == ["photo.png.error.txt"]
+    assert house.failed() == sorted(["photo.png", *texts])
+    assert house.the(job.id).error_file == f"{DAY}/photo.png.error.txt"
 
 
 # What an earlier try left for review.

@@ -15,6 +15,6 @@ class Clock:
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
 
-    def local(self) -> datetime:
-        """The wall clock as local time with its offset, right across DST changes."""
-        return datetime.fromtimestamp(self.now()).astimezone()
+    def local(self, at: float | None = None) -> datetime:
+        """The wall clock, or ``at``, as local time with its offset, right across DST changes."""
+        return datetime.fromtimestamp(self.now() if at is None else at).astimezone()

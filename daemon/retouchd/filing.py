@@ -158,7 +158,8 @@ class Filing:
     def _explain(self, job: Job, lane: LaneState) -> None:
         """Put the text beside the quarantined original."""
         moved = [drop for drop in job.drops if drop.place is Place.FAILED]
-        text = error_text(job, lane.config.inbox, self._clock.local())
+        # Of when it ended, not of now: written anew after a crash, it has to be the same text.
+        text = error_text(job, lane.config.inbox, self._clock.local(job.completed_at))
         root = asdict(lane.root("failed"))
         first = f"{moved[0].where if moved else job.name}.error.txt"
         number = 0
