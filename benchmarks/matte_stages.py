@@ -26,10 +26,10 @@ import cv2
 import numpy as np
 
 from benchmarks.stages import Meter
-from retouchd import cutout, subject
+from retouchd import backdrop, cutout, subject
 from retouchd.config.matte import Matte
 from retouchd.fit import Fit
-from retouchd.fitting import picture_of, place
+from retouchd.fitting import photo_part, picture_of, place
 from retouchd.images import Photo, decode, encode
 from retouchd.scaling import resized
 from retouchd.verify import check_written
@@ -40,6 +40,7 @@ ROUNDS = 5
 SIDE = 512
 GRAIN = 5.0
 PARTS: dict[str, tuple[tuple[ModuleType, str], ...]] = {
+    "backdrop": ((backdrop, "find"),),
     "enlarge": ((subject, "enlarge"), (subject, "enlarge_to_bytes")),
     "finish": ((cutout, "finished"),),
     "judge": ((cutout, "triage"),),
@@ -94,11 +95,12 @@ def _work(jpeg: bytes, alpha: Pixels) -> Counter[str]:
         found = decode(jpeg, "p.jpg", 1 << 30)
     at = place(found.pixels.shape[:2], Fit(size=SIDE))
     with meter.stage("picture"):
-        picture_of(found.pixels, at)
-    picture = np.zeros(at.picture, np.float32)
-    picture[at.slices] = alpha
+        picture, _ = picture_of(found.pixels, at)
+    seen = subject.Seen(photo_part(picture, at), alpha)
     with meter.watching(PARTS), meter.stage("between"):
-        cut = cutout.judged(found.pixels, subject.from_network(found.pixels, picture, at), matte)
+        cut = cutout.judged(
+            found.pixels, subject.from_network_or_backdrop(found.pixels, seen), matte
+        )
         pieces = _pieces(found.pixels, cut, matte)
     with meter.stage("encode"):
         result = Photo(next(pieces), found.metadata)

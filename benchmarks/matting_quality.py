@@ -38,12 +38,13 @@ from retouchd.cutout import judged
 from retouchd.engine import Request
 from retouchd.enlarging import enlarge
 from retouchd.errors import ModelUnusable
-from retouchd.fitting import photo_part, picture_of, place
+from retouchd.fitting import picture_of, place
 from retouchd.foreground import foreground
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
 from retouchd.scaling import resized, unit
 from retouchd.subject import (
+    Seen,
     Subject,
     from_backdrop,
     from_network,
@@ -124,22 +125,20 @@ class Network:
 
     def small(self, photo: Photo) -> Alpha:
         """Its alpha [h, w] of the whole photo, at its own size."""
-        placement = self._placement(photo)
-        return photo_part(self._said(photo), placement)
+        return self._seen(photo).alpha
 
     def subject(self, photo: Photo) -> Subject:
         """What a lane makes of it."""
         source = from_network_or_backdrop if self._spec.second_opinion else from_network
-        return source(photo, self._said(photo), self._placement(photo))
+        return source(photo, self._seen(photo))
 
-    def _placement(self, photo: Photo) -> Any:
+    def _seen(self, photo: Photo) -> Seen:
         assert self._spec.fit is not None
-        return place((photo.shape[0], photo.shape[1]), self._spec.fit)
-
-    def _said(self, photo: Photo) -> Alpha:
-        picture, shown = picture_of(photo, self._placement(photo))
+        placement = place((photo.shape[0], photo.shape[1]), self._spec.fit)
+        picture, shown = picture_of(photo, placement)
         request = Request(self._spec.name, picture, shown, {"precision": "fp32"})
-        return np.asarray(self._engine.submit(request).result().image[..., 0], np.float32)
+        alpha = np.asarray(self._engine.submit(request).result().image[..., 0], np.float32)
+        return Seen.of(picture, alpha, placement)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retouchd.fit import Fit
-from retouchd.fitting import Placement, picture_of, place
+from retouchd.fitting import picture_of, place
 from retouchd.scaling import unit
 from retouchd.subject import (
+    Seen,
     Subject,
     from_backdrop,
     from_network,
@@ -80,7 +81,9 @@ def test_a_networks_alpha_comes_back_to_its_place(channels: int, dtype: Any, res
     small = cv2.resize(disc(), (placement.width, placement.height), interpolation=cv2.INTER_AREA)
     alpha = np.full(placement.picture, 0.7, np.float32)  # beside the photo it says nothing
     alpha[placement.slices] = small
-    found = from_network(photo(channels, dtype), alpha, placement)
+    pixels = photo(channels, dtype)
+    picture, _ = picture_of(pixels, placement)
+    found = from_network(pixels, Seen.of(picture, alpha, placement))
     assert error(found) < 0.01
     assert (found.method, found.trust) == ("network", 1)
 
@@ -91,9 +94,9 @@ def test_what_is_transparent_in_the_photo_stays_so(channels: int, dtype: Any) ->
     whole, cut = photo(channels, dtype), hole_in_alpha(photo(channels, dtype))
     rough = (disc() > 0.5).astype(np.uint8) * 255
     placement = place((HEIGHT, WIDTH), Fit(64))
-    small = np.ascontiguousarray(picture_of(whole, placement)[1] / np.float32(255))
-    ways = [from_backdrop, lambda p: from_rough_mask(p, rough)]
-    ways.append(lambda p: from_network(p, small, placement))
+    picture, shown = picture_of(whole, placement)
+    seen = Seen.of(picture, shown / np.float32(255), placement)
+    ways = [from_backdrop, lambda p: from_rough_mask(p, rough), lambda p: from_network(p, seen)]
     for way in ways:
         alpha = way(cut).alpha
         assert not alpha[:, : WIDTH // 2].any()
@@ -102,11 +105,16 @@ def test_what_is_transparent_in_the_photo_stays_so(channels: int, dtype: Any) ->
         )
 
 
-def seen(alpha: np.ndarray) -> tuple[np.ndarray, Placement]:
-    """What a network says that sees this alpha [HEIGHT, WIDTH]."""
+def seen(pixels: np.ndarray, alpha: np.ndarray) -> Seen:
+    """As a network sees the photo that says this alpha [HEIGHT, WIDTH]."""
     placement = place((HEIGHT, WIDTH), Fit(64, multiple_of=8))
-    picture, _ = picture_of(np.round(255 * alpha[..., None]).astype(np.uint8), placement)
-    return picture[..., 0] / np.float32(255), placement
+    answer, _ = picture_of(np.round(255 * alpha[..., None]).astype(np.uint8), placement)
+    picture, _ = picture_of(pixels, placement)
+    return Seen.of(picture, answer[..., 0] / np.float32(255), placement)
+
+
+def second_opinion(pixels: np.ndarray, alpha: np.ndarray) -> Subject:
+    return from_network_or_backdrop(pixels, seen(pixels, alpha))
 
 
 def test_before_a_plain_backdrop_a_network_is_only_believed_where_that_shows_the_same() -> None:
@@ -115,13 +123,13 @@ def test_before_a_plain_backdrop_a_network_is_only_believed_where_that_shows_the
     elsewhere = np.roll(truth, WIDTH // 3, axis=1)
     veiled = np.clip(truth, 0, 0.6) + 0.3 * (truth > 0)
 
-    assert from_network_or_backdrop(photo(), *seen(truth)).method == "network"
+    assert second_opinion(photo(), truth).method == "network"
     for wrong in (shifted, elsewhere, veiled):
-        found = from_network_or_backdrop(photo(), *seen(wrong))
+        found = second_opinion(photo(), wrong)
         assert found.method.startswith("backdrop")
         assert np.abs(unit(found.alpha) - truth).mean() < 0.02
-    assert from_network_or_backdrop(photo(), *seen(shifted)).trust > 0.8
-    disputed = from_network_or_backdrop(photo(), *seen(elsewhere))
+    assert second_opinion(photo(), shifted).trust > 0.8
+    disputed = second_opinion(photo(), elsewhere)
     assert disputed.trust < 0.5
     assert disputed.notes == ("the network sees another subject than the plain backdrop shows",)
 
@@ -131,7 +139,7 @@ def test_before_anything_else_the_network_is_believed() -> None:
     clutter = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
     truth = disc()
 
-    assert from_network_or_backdrop(clutter, *seen(truth)).method == "network"
+    assert second_opinion(clutter, truth).method == "network"
 
 
 def test_a_backdrop_that_is_none_is_told_and_not_believed() -> None:
@@ -164,11 +172,12 @@ def test_no_photo_is_too_small_or_too_plain_for_an_answer(
     mask[0, 0] = 255
     placement = place((height, width), Fit(32, multiple_of=8))
     alpha = rng.random(placement.picture, np.float32)
+    said = Seen.of(picture_of(pixels, placement)[0], alpha, placement)
     for found in (
         from_backdrop(pixels),
         from_rough_mask(pixels, mask),
-        from_network(pixels, alpha, placement),
-        from_network_or_backdrop(pixels, alpha, placement),
+        from_network(pixels, said),
+        from_network_or_backdrop(pixels, said),
     ):
         whole = unit(found.alpha)
         assert whole.shape == (height, width)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from retouchd.engine import Pixels
@@ -24,7 +25,6 @@ Flags = NDArray[np.bool_]
 _SIDE = 320  # px that a photo is reduced to
 _STRIP = 0.03  # of the shorter side
 _BIN = 8.0  # of the histogram that finds the commonest colour, in Lab
-_CANDIDATES = 64  # of its fullest cells
 _NEAR = 20.0  # Lab distance that may be the same backdrop, elsewhere
 _SHADOW = 0.5  # weight of lightness in the distance: backdrops have shadows, not other colours
 _LEAST, _MOST = 7.0, 14.0  # Lab distances at which the subject can begin
@@ -93,26 +93,29 @@ def _strip(size: Size) -> Flags:
 
 def _fitted(lab: Lab, strip: Flags) -> _Surface:
     """A plane first, then a bent surface, each from the border pixels that agree with the last."""
-    border = lab[strip]
+    border, terms = lab[strip], _terms(strip)
     common = _commonest(border)
-    inside = _apart(border - common) < _NEAR
-    terms = _terms(lab.shape)
+    border -= common
+    inside = _apart(border) < _NEAR
     for count in (1, 3, 3, 3, 6, 6):
-        known = terms[strip][inside]
-        # A ridge, so that a side that only the subject has can't bend it at will.
-        ridge = np.diag([1e-9] + [1e-3] * (count - 1))
-        square = known[:, :count].T @ known[:, :count] / len(known) + ridge
-        wanted = known[:, :count].T @ (border[inside] - common) / len(known)
-        slopes = np.linalg.solve(square, wanted)
-        rest = _apart(border - common - (terms[strip][:, :count] @ slopes).astype(np.float32))
+        slopes = _slopes(terms[inside, :count], border[inside])
+        rest = _apart(border - terms[:, :count] @ slopes)
         noise = 1.4826 * float(np.median(rest[rest < _NEAR])) if (rest < _NEAR).any() else _NEAR
         inside = rest <= max(3 * noise, 3.0)
         if not inside.any():
             inside = rest <= rest.min()
-    difference = _difference(lab, common + (terms[..., :count] @ slopes).astype(np.float32))
+    difference = _difference(lab, common + _bent(slopes, strip.shape))
     explained = np.zeros(strip.shape, np.bool_)
     explained[strip] = inside
     return _Surface(difference, _apart(difference), explained, noise)
+
+
+def _slopes(terms: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The least squares [terms, 3]."""
+    # A ridge, so that a side that only the subject has can't bend it at will.
+    ridge = np.diag([1e-9] + [1e-3] * (terms.shape[1] - 1))
+    square, right = terms.T @ terms / len(terms) + ridge, terms.T @ wanted / len(terms)
+    return np.linalg.solve(square, right).astype(np.float32)
 
 
 def _difference(lab: Lab, backdrop: Lab) -> Lab:
@@ -124,13 +127,27 @@ def _difference(lab: Lab, backdrop: Lab) -> Lab:
     return difference
 
 
-def _terms(shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """[h, w, 6]: 1, x, y, x², y², xy, each about 0 in the middle and at most 1."""
-    y, x = (np.linspace(-1, 1, length) for length in shape[:2])
-    across, down = np.meshgrid(x, y)
-    return np.stack(
-        [np.ones_like(across), across, down, across**2, down**2, across * down], axis=-1
-    )
+def _axes(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """y [h] and x [w], each about 0 in the middle and at most 1."""
+    y, x = (np.linspace(-1, 1, length, dtype=np.float32) for length in shape[:2])
+    return y, x
+
+
+def _terms(where: Flags) -> NDArray[np.float32]:
+    """1, x, y, x², y², xy of some pixels [n, 6]."""
+    y, x = (axis[places] for axis, places in zip(_axes(where.shape), where.nonzero(), strict=True))
+    return np.stack([np.ones_like(x), x, y, x**2, y**2, x * y], axis=-1)
+
+
+def _bent(slopes: NDArray[np.float32], shape: tuple[int, ...]) -> Lab:
+    """The surface [h, w, 3] that six slopes for each channel make."""
+    y, x = (axis[:, None] for axis in _axes(shape))
+    level, across, down, across2, down2, both = slopes
+    along = level + across * x + across2 * x**2
+    surface: Lab = y[:, None] * (both * x)
+    surface += along
+    surface += (down * y + down2 * y**2)[:, None]
+    return surface
 
 
 def _apart(difference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,13 +156,15 @@ def _apart(difference: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _commonest(border: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The colour [3] that most of the border has: the median around the fullest cells."""
+    """The colour [3] that most of the border has: the median around the fullest cell."""
     cells = np.floor(border / _BIN).astype(np.int64)
-    known, counts = np.unique(cells, axis=0, return_counts=True)
+    cells -= cells.min(axis=0)
+    counts = np.zeros(cells.max(axis=0) + 1, np.int64)
+    np.add.at(counts, tuple(cells.T), 1)
     # A gradient spreads over cells that a plainer subject would have one of; so neighbours count.
-    likely = known[np.argsort(counts)[-_CANDIDATES:]]
-    votes = [counts[(np.abs(known - cell) <= 1).all(axis=1)].sum() for cell in likely]
-    near = (np.abs(cells - likely[int(np.argmax(votes))]) <= 1).all(axis=1)
+    votes = sliding_window_view(np.pad(counts, 1), (3, 3, 3)).sum(axis=(3, 4, 5))
+    fullest = np.unravel_index(np.argmax(votes * (counts > 0)), counts.shape)
+    near = (np.abs(cells - fullest) <= 1).all(axis=1)
     return np.asarray(np.median(border[near], axis=0), np.float32)
 
 

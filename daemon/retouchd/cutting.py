@@ -49,7 +49,7 @@ def cut_out(tools: Tools, order: Order, prepared: Prepared, watch: Stopwatch) ->
         alpha, asking = _alpha(tools, order, rest)
     watch.stages["device"] = round(1000 * asking.seconds, 1)
     try:
-        product = _finish(tools, order, prepared, watch, [photo, alpha])
+        product = _finish(tools, order, prepared, watch, [photo, alpha, rest[0]])
     finally:
         alpha.close()
     return replace(product, notes=(*product.notes, *sorted(asking.notes)))

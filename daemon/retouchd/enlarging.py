@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from retouchd.engine import Pixels
 from retouchd.guided import Alpha, Colours, Fit, apply, fit
 from retouchd.patchwork import Patch, Patchwork, patches
-from retouchd.scale_check import REACH, believed, grain_of
+from retouchd.scale_check import REACH, Grain, believed, grain_of
 from retouchd.scaling import Span, evened, halved, resized, sampled, unit_colours
 
 Band = NDArray[np.uint8]  # [h, w], 1 where the small alpha is undecided
@@ -41,21 +41,24 @@ _FITS = _HALO + 1  # and whose fits bear on those
 _GREY = (0.299, 0.587, 0.114)  # what OpenCV's grey has of each colour
 
 
-def enlarge(pixels: Pixels, small: Alpha) -> Alpha:
+def enlarge(pixels: Pixels, small: Alpha, guide: Pixels | None = None) -> Alpha:
     """A small alpha [h, w] of the whole photo at the photo's size [H, W] in [0, 1].
 
-    The cost grows with the photo only by a linear interpolation; the rest grows with the band. An
-    alpha that is not smaller than the photo is only resized.
+    guide: the photo at the small size [h, w, 1 to 4], if it is there already. The cost grows with
+    the photo only by a linear interpolation; the rest grows with the band. An alpha that is not
+    smaller than the photo is only resized.
     """
-    return _enlarged(pixels, small, _unit)
+    return _enlarged(pixels, small, guide, _unit)
 
 
-def enlarge_to_bytes(pixels: Pixels, small: Alpha) -> NDArray[np.uint8]:
+def enlarge_to_bytes(
+    pixels: Pixels, small: Alpha, guide: Pixels | None = None
+) -> NDArray[np.uint8]:
     """As ``enlarge``, but 0 to 255 and rounded: all that an 8-bit photo can keep, in less time."""
-    return _enlarged(pixels, small, _bytes)
+    return _enlarged(pixels, small, guide, _bytes)
 
 
-def _enlarged(pixels: Pixels, small: Alpha, stored: _Stored) -> NDArray[Any]:
+def _enlarged(pixels: Pixels, small: Alpha, guide: Pixels | None, stored: _Stored) -> NDArray[Any]:
     size = (pixels.shape[0], pixels.shape[1])
     if small.shape[0] >= size[0] or small.shape[1] >= size[1]:
         return stored(resized(small, size))
@@ -68,7 +71,8 @@ def _enlarged(pixels: Pixels, small: Alpha, stored: _Stored) -> NDArray[Any]:
     parts = tuple(patches(band, *grid.patch, _GAP))
     if not parts:
         return out
-    fitted = _fitted(pixels, small, parts)
+    guide = _reduced(pixels, small.shape) if guide is None else guide
+    fitted = _fitted(guide, small, grain_of(pixels), parts)
     for part in parts:
         found = stored(_sharpened(pixels, small, fitted, grid, part))
         own = grid.own(part)
@@ -162,15 +166,18 @@ class _Grid:
         return mean
 
 
-def _fitted(pixels: Pixels, small: Alpha, parts: tuple[Patch, ...]) -> Fit:
+def _reduced(pixels: Pixels, size: tuple[int, ...]) -> Pixels:
+    return halved(sampled(pixels, (2 * size[0], 2 * size[1])))
+
+
+def _fitted(guide: Pixels, small: Alpha, grain: Grain, parts: tuple[Patch, ...]) -> Fit:
     """The small alpha as a linear function of colour [h, w, 4], in and around the patches."""
-    twice = sampled(pixels, (2 * small.shape[0], 2 * small.shape[1]))
-    guide, plane = evened(halved(twice)), evened(small)
+    guide, plane = evened(guide), evened(small)
     # Of patches side by side every two pixels shall be two of the plane.
     work = Patchwork(tuple(part.evened() for part in parts), _FITS + REACH)
     colours, alpha = unit_colours(work.of(guide)), work.of(plane)
     found = _model(colours, alpha)
-    trust = believed(colours, alpha, found, grain_of(pixels), _model)
+    trust = believed(colours, alpha, found, grain, _model)
     found *= cv2.merge([trust] * 4)
     found[..., 3] += (1 - trust) * alpha
     found *= np.array([*(1 / part for part in _GREY), 1], np.float32)

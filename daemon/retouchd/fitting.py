@@ -7,6 +7,7 @@ shifts, not even by half a pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,6 @@ def picture_of(pixels: Pixels, placement: Placement) -> tuple[Pixels, Grey]:
     return picture, shown
 
 
-def photo_part(alpha: Alpha, placement: Placement) -> Alpha:
-    """The part of a picture's alpha [H, W] that belongs to the photo: [height, width]."""
-    return np.ascontiguousarray(alpha[placement.slices])
+def photo_part(picture: NDArray[Any], placement: Placement) -> NDArray[Any]:
+    """The part of a picture, or of its alpha, that belongs to the photo: [height, width, ...]."""
+    return np.ascontiguousarray(picture[placement.slices])

@@ -12,7 +12,7 @@ from retouchd.engine import Pixels
 from retouchd.enlarging import enlarge, enlarge_to_bytes
 from retouchd.fitting import Placement, photo_part
 from retouchd.recut import recut
-from retouchd.scaling import averaged, colours, resized, unit
+from retouchd.scaling import unit
 from retouchd.triage import triage
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
@@ -40,28 +40,39 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def from_network(photo: Pixels, alpha: NDArray[np.float32], placement: Placement) -> Subject:
-    """From a network's alpha [h, w] of its picture of the photo [H, W, C]."""
-    return _enlarged(photo, Subject(photo_part(alpha, placement), "network"))
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A photo as a network saw it, and what it made of it.
+
+    pixels: [h, w, 3], of the photo's type. alpha: [h, w] float32 in [0, 1].
+    """
+
+    pixels: Pixels
+    alpha: Alpha
+
+    @classmethod
+    def of(cls, picture: Pixels, alpha: Alpha, placement: Placement) -> Seen:
+        """The photo's part of a network's picture [H, W, 3], and of the alpha of that [H, W]."""
+        return cls(photo_part(picture, placement), photo_part(alpha, placement))
 
 
-def from_network_or_backdrop(
-    photo: Pixels, alpha: NDArray[np.float32], placement: Placement
-) -> Subject:
+def from_network(photo: Pixels, seen: Seen) -> Subject:
+    """From a network's alpha of the photo [H, W, C]."""
+    return _enlarged(photo, Subject(seen.alpha, "network"), seen)
+
+
+def from_network_or_backdrop(photo: Pixels, seen: Seen) -> Subject:
     """From a small network's alpha, unless the backdrop is plain and shows another subject.
 
     That is then sought at the size that the network saw, and enlarged as its alpha would be.
     """
-    behind = backdrop.find(photo)
+    behind = backdrop.find(seen.pixels)
     if behind.confidence < _PLAIN:
-        return from_network(photo, alpha, placement)
-    seen = photo_part(alpha, placement)
-    mask = np.multiply(resized(behind.mask, seen.shape) > 127, 255, dtype=np.uint8)
-    overlap = _overlap(seen > 0.5, mask > 0)
-    if overlap >= _ALIKE and triage(seen).confidence >= _CLEAR:
-        return from_network(photo, alpha, placement)
-    small = averaged(colours(photo), seen.shape)
-    found = _enlarged(photo, _before(small, replace(behind, mask=mask)))
+        return from_network(photo, seen)
+    overlap = _overlap(seen.alpha > 0.5, behind.mask > 0)
+    if overlap >= _ALIKE and triage(seen.alpha).confidence >= _CLEAR:
+        return from_network(photo, seen)
+    found = _enlarged(photo, _before(seen.pixels, behind), seen)
     if overlap >= _APART:
         return found
     why = "the network sees another subject than the plain backdrop shows"
@@ -98,10 +109,11 @@ def _solved(photo: Pixels, trimap: Alpha, guess: Alpha) -> Subject:
     return Subject(found.alpha, found.method, notes=found.notes)
 
 
-def _enlarged(photo: Pixels, small: Subject) -> Subject:
-    """What was found at a small size, at the photo's."""
+def _enlarged(photo: Pixels, small: Subject, seen: Seen) -> Subject:
+    """What was found where the network saw it, at the photo's size."""
     enlarged = enlarge_to_bytes if photo.dtype == np.uint8 else enlarge
-    return _with_own_alpha(photo, replace(small, alpha=enlarged(photo, unit(small.alpha))))
+    alpha = enlarged(photo, unit(small.alpha), seen.pixels)
+    return _with_own_alpha(photo, replace(small, alpha=alpha))
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -38,7 +38,7 @@ def expected(net: CvUNet, photo: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         batch = torch.from_numpy(network_input(picture, shown))[None]
         found = fused(net)(batch).alpha[0, 0].numpy()
-    return enlarge(photo, photo_part(found, placement))
+    return enlarge(photo, photo_part(found, placement), photo_part(picture, placement))
 
 
 @pytest.fixture(scope="module")

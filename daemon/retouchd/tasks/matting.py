@@ -19,6 +19,7 @@ from retouchd.masks import Names, fit_to, hole_from_grey
 from retouchd.naming import temporary_of
 from retouchd.shared import SharedArray, attach, handing_over, put
 from retouchd.subject import (
+    Seen,
     from_backdrop,
     from_network,
     from_network_or_backdrop,
@@ -90,9 +91,9 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
 
     values: matte (the lane's, see ``config.Matte.work``), output, placement (of the network's
     picture, or null), second_opinion (whether a plain backdrop may know better than the network),
-    masked (whether a rough mask is there), mask_settings, metadata, outbox,
-    review (or null), temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask or
-    the network's alpha if there is one. Gives role (``outbox`` or ``review``), written (sha256,
+    masked (whether a rough mask is there), mask_settings, metadata, outbox, review (or null),
+    temporary, name, inbox, max_pixels. arrays: the photo, and its rough mask, or the network's
+    alpha and its picture, if there is one. Gives role (``outbox`` or ``review``), written (sha256,
     size, ending, token of each file, the output first), notes.
     """
     photo = attach(arrays[0])
@@ -114,7 +115,8 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
 def _found(photo: NDArray[Any], values: Values, arrays: Sequence[SharedArray]) -> Any:
     if values["placement"]:
         source = from_network_or_backdrop if values["second_opinion"] else from_network
-        return source(photo, attach(arrays[1]), _placement(values["placement"]))
+        alpha, picture = attach(arrays[1]), attach(arrays[2])
+        return source(photo, Seen.of(picture, alpha, _placement(values["placement"])))
     if values["masked"]:
         return from_rough_mask(photo, attach(arrays[1]))
     return from_backdrop(photo)
