@@ -29,6 +29,7 @@ OWNERS = {
     "onnxruntime": {"onnx_session.py"},
     "safetensors": {"weights.py", "matting_weights.py"},
     "isal": {"images/deflating.py"},
+    "zlib_ng": {"images/png_check.py"},
     "watchdog": {"watch.py"},
     "yaml": {"config/", "manifest.py", "own_manifest.py"},
     "pydantic": {"config/", "entry.py", "manifest.py"},
