@@ -47,6 +47,19 @@ class Disk:
         while _quietly("umount", str(self.folder)):
             assert time.monotonic() < deadline, f"{self.folder} stays busy"
             time.sleep(0.05)
+        # A copy of it in somebody else's mount namespace keeps it alive: mounted now, it would not
+        # replay its journal, but be the one whose power was cut.
+        while self._alive():
+            assert time.monotonic() < deadline + 60, f"{self.image} is mounted elsewhere"
+            time.sleep(0.05)
+
+    def _alive(self) -> bool:
+        """Whether a loop device still holds the image, which the last unmounting lets go."""
+        for held in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with contextlib.suppress(OSError):
+                if held.read_text().strip() == str(self.image):
+                    return True
+        return False
 
     def sync(self) -> None:
         """Have all that was written so far on the disk."""
