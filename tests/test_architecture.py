@@ -97,6 +97,7 @@ PURE = [
     "triage",
     "trimap",
     "underlying",
+    "ways",
 ]
 OUTSIDE = {
     *[

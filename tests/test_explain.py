@@ -56,6 +56,16 @@ def test_a_file_that_changed_is_waiting_to_be_still():
     assert "until they are still" in says(replace(FILE, jobs=(moving,)))
 
 
+@pytest.mark.parametrize("state", [State.RUNNING, State.PUBLISHED])
+def test_a_job_that_can_not_go_on_is_told_with_the_reason_and_the_remedy(state):
+    stuck = replace(JOB, state=state, output="o.png", attempts=2, next_attempt_at=5.0)
+    assert "tried again" not in says(replace(FILE, jobs=(stuck,)))
+    stuck = replace(stuck, error="A file is in the way.", remedy="Delete it.")
+    text = says(replace(FILE, jobs=(stuck,)))
+    assert "A file is in the way. Delete it. It will be tried again at 19" in text
+    assert "is being worked on" not in text
+
+
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_has_an_answer_that_names_the_job(state):
     job = replace(JOB, state=state, error="Why.", remedy="What to do.", output="d/cat.jpg")

@@ -17,6 +17,7 @@ from retouchd import files
 from retouchd.errors import (
     DiskFull,
     FileBusy,
+    InTheWay,
     IoTrouble,
     NotARegularFile,
     OutputWrong,
@@ -25,6 +26,7 @@ from retouchd.errors import (
 )
 from retouchd.job import FileStat
 from retouchd.roots import MARKER, Root
+from retouchd.walking import check_way
 
 MakeRoot = Callable[..., Root]
 
@@ -258,6 +260,50 @@ def test_publishing_does_not_replace_a_dangling_link_either(root: Root, tmp_path
     files.write_temporary(root, ".t.tmp", b"ours")
     assert files.publish(root, ".t.tmp", "photo.png") is None
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("link", "a link to"), ("dangling", "a link to"), ("file", "a file"), ("pipe", "a pipe")],
+)
+@pytest.mark.parametrize("at", ["2026-11-21", "2026-11-21/album"])
+def test_what_is_no_folder_where_one_is_needed_is_named_and_not_followed(
+    root: Root, tmp_path: Path, kind: str, said: str, at: str
+) -> None:
+    """Whoever reads it has to find it, and to know that deleting it is enough."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    put(inside(root, at), kind, elsewhere)
+    files.write_temporary(root, ".t.tmp", b"data")
+    with pytest.raises(InTheWay, match=said) as caught:
+        files.publish(root, ".t.tmp", "2026-11-21/album/photo.png")
+    assert f"A folder is needed at {inside(root, at)}, " in caught.value.message
+    assert "Move it away or delete it" in caught.value.advice
+    assert (caught.value.facts["role"], caught.value.facts["folder"]) == ("inbox", at)
+    with pytest.raises(InTheWay, match=said):
+        check_way(root, "2026-11-21/album")
+    assert os.listdir(elsewhere) == []
+    inside(root, at).unlink()
+    check_way(root, "2026-11-21/album")
+    assert files.publish(root, ".t.tmp", "2026-11-21/album/photo.png")
+    check_way(root, "2026-11-21/album")
+    check_way(root, "")
+
+
+def put(path: Path, kind: str, elsewhere: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if kind == "file":
+        path.touch()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(elsewhere if kind == "link" else elsewhere / "nowhere")
+
+
+def test_looking_at_the_way_makes_nothing(root: Root) -> None:
+    before = os.listdir(root.ref.path)
+    check_way(root, "2026-11-21/album")
+    assert os.listdir(root.ref.path) == before
 
 
 def test_publishing_a_file_that_is_gone_is_trouble(root: Root) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retouchd.clock import Clock
 from retouchd.config import for_root
-from retouchd.errors import RootLost
+from retouchd.errors import InTheWay, RootLost
 from retouchd.grounds import Grounds
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, lock_of
 from retouchd.roots import MARKER
 from retouchd.tasks import TASKS
 from retouchd.tenancy import here
+from retouchd.ways import folder_of_day
 
 Lanes = Callable[[], tuple[Grounds, Grounds]]
 
@@ -26,20 +28,13 @@ def ask(task: str, subject: str, **values: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def lanes(tmp_path: Path, ledger: Ledger) -> Lanes:
     """The inpaint and the matte lane of ``--root``, which share outbox, archive and quarantine."""
 
     def make() -> tuple[Grounds, Grounds]:
         us = here(ledger.id, lock_of(ledger.path))
         inpaint, matte = map(LaneState, for_root(tmp_path / "root").lanes)
-        return Grounds(inpaint, ledger, ask, us), Grounds(matte, ledger, ask, us)
+        return tuple(Grounds(one, ledger, ask, us, Clock()) for one in (inpaint, matte))
 
     return make
 
@@ -95,3 +90,23 @@ def test_what_another_lane_shares_does_not_excuse_a_lanes_own_folder(
     inpaint.set_up()
     with pytest.raises(RootLost, match="review"):
         matte.set_up()
+
+
+@pytest.mark.parametrize("role", ["outbox", "review", "archive", "failed"])
+def test_what_is_in_the_way_of_all_jobs_is_seen_before_any_is_begun(
+    tmp_path: Path, lanes: Lanes, role: str
+) -> None:
+    """At a start, and while nothing happens: else the work would be done in vain."""
+    _, matte = lanes()
+    matte.set_up()
+    matte.glance()
+    now = Clock().now()
+    day = tmp_path / "root" / role / folder_of_day(now)
+    day.touch()
+    for look in (matte.set_up, matte.glance):
+        with pytest.raises(InTheWay, match=str(day)):
+            look()
+    day.unlink()
+    matte.glance()
+    day.mkdir()
+    matte.set_up()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,6 @@ from retouchd.ledger import Ledger, NewDrop
 from retouchd.listing import Found
 
 PHOTO, MASK = FileStat(10, 1, 7), FileStat(5, 2, 8)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
 
 
 @pytest.fixture

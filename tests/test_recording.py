@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from retouchd.config import parse
@@ -14,19 +11,13 @@ from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.presence import Presence
 from retouchd.reconcile import Action, Assign, Cancel
-from retouchd.recording import folder_of_day, intend, quarantine, record
+from retouchd.recording import intend, quarantine, record
+from retouchd.ways import folder_of_day
 
 STAT, MASK_STAT = FileStat(10, 1, 7), FileStat(5, 2, 8)
 PHOTO, MASK = (Role.IMAGE, "p.png"), (Role.MASK, "p_mask.png")
 NOW = 1_000_000.0
 LANE = LaneState(parse("lanes: [{name: a, root: /srv/a}]", "x").lanes[0])
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from retouchd.ledger import Ledger
 from retouchd.listing import Found
 from retouchd.pairing import Pair, WaitingMask
 from retouchd.reconcile import reconcile
-from retouchd.recording import folder_of_day, intend, quarantine
+from retouchd.recording import intend, quarantine
 from retouchd.redoing import meant_by
+from retouchd.ways import folder_of_day
 
 NOW = 1_000_000.0
 REDO_AFTER = 15.0

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from retouchd.errors import InboxTaken
+from retouchd.errors import InboxHeld, InboxTaken
 from retouchd.naming import OWNER
 from retouchd.roots import Root, open_root
 from retouchd.tenancy import Tenant, check_ours, here, occupy
@@ -74,7 +75,11 @@ def test_while_another_runs_it_is_theirs(inbox: Root, us: Tenant, other: Tenant)
             occupy(inbox, us)
         with pytest.raises(InboxTaken):
             check_ours(inbox, us)
-    assert str(note(inbox)) in caught.value.advice
+    assert f"(so says {note(inbox)}); it is running." in caught.value.message
+    # Deleting the note of one that runs would let both work.
+    assert "delete" not in caught.value.advice
+    with pytest.raises(InboxTaken, match="it has ended meanwhile"):
+        check_ours(inbox, us)
     check_free(inbox, us)
     with pytest.raises(InboxTaken):
         check_ours(inbox, other)
@@ -85,7 +90,7 @@ def test_a_lock_that_can_not_be_seen_may_be_held(
 ) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     occupy(inbox, replace(other, lock=str(tmp_path / "loop" / "ledger.lock")))
-    with pytest.raises(InboxTaken):
+    with pytest.raises(InboxTaken, match="whether it still runs can't be seen from here"):
         occupy(inbox, us)
 
 
@@ -112,6 +117,27 @@ def test_on_another_machine_only_a_person_can_tell(inbox: Root, us: Tenant, othe
     note(inbox).unlink()
     check_ours(inbox, us)
     check_free(inbox, us)
+
+
+def test_a_person_is_told_whose_note_it_is_since_when_and_what_to_do(
+    inbox: Root, us: Tenant, other: Tenant
+) -> None:
+    """However old it is: whoever lost the network comes back after any time."""
+    occupy(inbox, replace(other, machine="another", host="nas", lock="/var/lib/x/ledger.lock"))
+    written = datetime(2026, 1, 2, 3, 4).astimezone().timestamp()
+    os.utime(note(inbox), (written, written))
+    for ask in (occupy, check_ours):
+        with pytest.raises(InboxTaken) as caught:
+            ask(inbox, us)
+        said = "the one on nas with the state folder /var/lib/x, since 2026-01-02 03:04"
+        assert f"{said} (so says {note(inbox)}); whether it still runs" in caught.value.message
+        assert "stop it, or make sure that it is gone for good, and then delete that note" in (
+            caught.value.advice
+        )
+        assert "The lane resumes by itself" in caught.value.advice
+        held = InboxHeld(**caught.value.facts)
+        assert held.message == caught.value.message
+        assert "Then start this one again" in held.advice
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,10 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
             hours = f" between {window[0]:%H:%M} and {window[1]:%H:%M}" if window else ""
             return [f"It will be started when its turn comes{hours}."]
         case State.RUNNING:
-            return [f"It is being worked on, attempt {job.attempts}."]
+            return _held_up(job) or [f"It is being worked on, attempt {job.attempts}."]
         case State.PUBLISHED:
-            return [*_outputs(facts, job), "Its originals are being filed away."]
+            filed = "Its originals are being filed away."
+            return [*_outputs(facts, job), filed, *_held_up(job)]
         case State.DONE:
             notes = [f"Note: {note}." for note in job.remarks]
             return [*_outputs(facts, job), *notes, *_originals(facts, job)]
@@ -112,6 +113,14 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
             ]
         case State.CANCELLED:
             return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
+
+
+def _held_up(job: Job) -> list[str]:
+    """What keeps the step that comes next from being done; nothing if nothing does."""
+    if job.error is None:
+        return []
+    at = _clock(job.next_attempt_at)
+    return [f"{job.error}", f"{job.remedy}", f"It will be tried again at {at}."]
 
 
 def _waiting(facts: Facts, job: Job) -> list[str]:

@@ -12,6 +12,7 @@ from retouchd.errors import (
     EnvironmentTrouble,
     FileBusy,
     HandDied,
+    InTheWay,
     PermanentError,
     RetouchdError,
     TransientError,
@@ -23,6 +24,7 @@ from retouchd.ledger import Ledger
 from retouchd.recording import quarantine
 from retouchd.resting import Resting
 from retouchd.retry import Again, PauseLane, Quarantine, Resettle, after_failure
+from retouchd.ways import blocks_all
 
 Say = Callable[..., None]
 Forget = Callable[[str, list[str]], None]
@@ -137,11 +139,15 @@ class Failing:
     def _later(self, job: Job, lane: LaneState, error: RetouchdError, now: float) -> None:
         """The state stays; the same step is tried again."""
         wait = self._rest(job, lane)
-        if isinstance(error, EnvironmentTrouble):
+        if isinstance(error, EnvironmentTrouble) and not _in_one_corner(error, lane, now):
             self._pause(lane, error, now)
             return
-        self._ledger.note(job.id, now=now, next_attempt_at=now + wait)
-        self._say("will go on", level="warning", job=job.id, lane=job.lane, why=error.message)
+        reason = {"error": error.message, "remedy": error.advice}
+        # Why it was set aside is what a person has to know of that one.
+        told = {} if job.state is State.QUARANTINED else reason
+        self._ledger.note(job.id, now=now, next_attempt_at=now + wait, **told)
+        facts = {"why": error.message, "remedy": error.advice}
+        self._say("will go on", level="warning", job=job.id, lane=job.lane, **facts)
 
     def _rest(self, job: Job, lane: LaneState) -> float:
         return self.resting.rest(
@@ -170,6 +176,11 @@ def _watched(job: Job) -> list[str]:
     if any(drop.place is Place.FAILED for drop in job.drops):
         return []
     return [drop.path for drop in job.drops if drop.place is Place.INBOX]
+
+
+def _in_one_corner(error: EnvironmentTrouble, lane: LaneState, now: float) -> bool:
+    """Whether other jobs of the lane go elsewhere, where the trouble is not."""
+    return isinstance(error, InTheWay) and not blocks_all(error, lane.config, now)
 
 
 def _must_look_first(job: Job, error: RetouchdError, seen: Circumstances) -> bool:

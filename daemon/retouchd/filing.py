@@ -11,7 +11,7 @@ from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.explaining import error_text
 from retouchd.hands import Hands
-from retouchd.job import Drop, FileStat, Job, Place, State
+from retouchd.job import UNTROUBLED, Drop, FileStat, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.moving import Outcome
@@ -49,7 +49,7 @@ class Filing:
         job = self._ledger.job(job.id) or job
         if job.state is State.PUBLISHED:
             self._retire(job, lane)
-            self._ledger.change(job.id, State.DONE, now=self._clock.now())
+            self._ledger.change(job.id, State.DONE, now=self._clock.now(), **UNTROUBLED)
             return State.DONE
         if job.state is not State.QUARANTINED:
             return job.state  # A person was quick to ask for another try.

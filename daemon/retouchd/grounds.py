@@ -6,11 +6,13 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from retouchd.clock import Clock
 from retouchd.errors import TransientError
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
 from retouchd.tenancy import Tenant
+from retouchd.ways import ways
 
 Ask = Callable[..., dict[str, Any]]
 """Has a hand do a task: its name, what it is about, and its arguments."""
@@ -19,8 +21,11 @@ Ask = Callable[..., dict[str, Any]]
 class Grounds:
     """The folders of one lane. ask: reaches them; raises TransientError. tenant: who we are."""
 
-    def __init__(self, lane: LaneState, ledger: Ledger, ask: Ask, tenant: Tenant) -> None:
+    def __init__(
+        self, lane: LaneState, ledger: Ledger, ask: Ask, tenant: Tenant, clock: Clock
+    ) -> None:
         self._lane, self._ledger, self._ask, self._tenant = lane, ledger, ask, tenant
+        self._clock = clock
 
     def disowned(self) -> bool:
         """Whether a person has the folders taken as they are now (`retouchd adopt`)."""
@@ -47,6 +52,7 @@ class Grounds:
                 self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
         self._occupy(roots["inbox"])
         self._sweep(roots)
+        self._check(roots)
         self._lane.set_roots(roots)
 
     def _occupy(self, inbox: RootRef) -> None:
@@ -90,12 +96,17 @@ class Grounds:
             roots=[to_wire(root) for root in roots],
             needed=pause.needed if pause else 0,
         )
+        self.glance()
 
     def glance(self) -> None:
-        """See that each folder still is the one that was set up; raises RootLost."""
-        for role in self._lane.config.folders:
-            root = self._lane.root(role)
-            self._ask("look", root.path, root=to_wire(root), paths=[])
+        """See that each folder still is the one that was set up, and that nothing is in the way of
+        what jobs put there; raises RootLost or InTheWay."""
+        self._check({role: self._lane.root(role) for role in self._lane.config.folders})
+
+    def _check(self, roots: Mapping[str, RootRef]) -> None:
+        needed = ways(self._lane.config, self._clock.now())
+        for role, root in roots.items():
+            self._ask("glance", root.path, root=to_wire(root), folder=needed.get(role, ""))
 
     def _path(self, role: str) -> str:
         return str(self._lane.config.folders[role])

@@ -77,7 +77,7 @@ class Intake(threading.Thread):
         self._scan, self._clock, self._say = scan, clock, say
         self._wakes = _Wakes()
         tenant = here(ledger.id, lock_of(ledger.path))
-        self._grounds = Grounds(lane, ledger, self._call, tenant)
+        self._grounds = Grounds(lane, ledger, self._call, tenant, clock)
         self._inbox = Inbox(
             lane,
             self._call,

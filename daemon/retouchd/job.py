@@ -49,6 +49,9 @@ AFRESH: Mapping[str, int] = {"attempts": 0, "crashes": 0, "interrupted": 0}
 """Columns of a job that begins from the beginning: with other files it is other work, and what
 befell the old ones says nothing of the new."""
 
+UNTROUBLED: Mapping[str, None] = {"error": None, "remedy": None, "next_attempt_at": None}
+"""Columns of a job that nothing keeps from going on."""
+
 RETRYABLE = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
 CANCELLABLE = frozenset({State.WAITING, State.READY, State.FAILED})
 

@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from string import Formatter
 
 _RESERVED = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f]')
@@ -81,6 +82,16 @@ def expand(template: str, facts: NameFacts) -> str:
     *folders, name = template.format(**values).split("/")
     kept = [folder for folder in folders if folder not in ("", ".", "..")]
     return "/".join(safe_component(part) for part in [*kept, name])
+
+
+def common_folder(template: str, date: datetime, lane: str) -> str:
+    """The folder that a template makes for each file of a lane at that time; ``""`` if none."""
+    made = (
+        expand(template, NameFacts(date, other, other, f".{other}", lane, int(other)))
+        for other in ("0", "1")
+    )
+    folders = zip(*(path.split("/")[:-1] for path in made), strict=True)
+    return "/".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], folders))
 
 
 def safe_component(name: str) -> str:

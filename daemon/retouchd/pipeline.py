@@ -20,7 +20,7 @@ from retouchd.clock import Clock
 from retouchd.errors import LedgerUnusable, RetouchdError, Unexpected, WrongState
 from retouchd.failing import Circumstances, Failing
 from retouchd.filing import Filing
-from retouchd.job import Job, State
+from retouchd.job import UNTROUBLED, Job, State
 from retouchd.lanes import Lanes, LaneState
 from retouchd.ledger import Ledger
 from retouchd.recording import STOPPED, begin_again
@@ -166,11 +166,9 @@ class Pipeline:
                 State.RUNNING,
                 now=self._clock.now(),
                 attempts=job.attempts + 1,
-                next_attempt_at=None,
                 output=None,
                 output_sha256=None,
-                error=None,
-                remedy=None,
+                **UNTROUBLED,
                 model=lane.config.model if lane else None,
                 settings=lane.config.work() if lane else {},
             )

@@ -16,13 +16,14 @@ from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble
 from retouchd.hands import Hands
-from retouchd.job import Companion, Drop, Job, Place, State
+from retouchd.job import UNTROUBLED, Companion, Drop, Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.naming import COMPANIONS, NameFacts, expand, numbered, temporary, temporary_of
 from retouchd.order import Product, Stopwatch, Written
-from retouchd.recording import folder_of_day, intend
+from retouchd.recording import intend
 from retouchd.tasks.values import Original, stat_of
+from retouchd.ways import folder_of_day
 
 MOST_NAMES = 10_000
 _AT_ONCE = 8
@@ -200,8 +201,8 @@ class Publishing:
                 State.PUBLISHED,
                 now=now,
                 completed_at=now,
-                next_attempt_at=None,
                 timings=dict(timings),
+                **UNTROUBLED,
             )
             for piece in _pieces(job):
                 if stat := stat_of(stats.get(piece.token)):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from retouchd.errors import PermanentError
-from retouchd.job import AFRESH, Drop, Job, Place, Role, State
+from retouchd.job import AFRESH, UNTROUBLED, Drop, Job, Place, Role, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
 from retouchd.presence import Presence
 from retouchd.reconcile import Action, Assign, Cancel, Member, Redo
+from retouchd.ways import folder_of_day
 
 Change = dict[str, Any]
 STOPPED = "the service had stopped"
@@ -46,7 +46,7 @@ def _end(ledger: Ledger, job: Job, now: float, why: str) -> State:
     """Nothing comes of a job. Where it was to be done again, what came of it before stands."""
     stands = job.is_redone and job.output is not None
     state = State.DONE if stands else State.CANCELLED
-    fresh = {"error": None, "remedy": None, "next_attempt_at": None} if stands else {}
+    fresh = UNTROUBLED if stands else {}
     ledger.change(job.id, state, now=now, why=why, **fresh)
     return state
 
@@ -117,10 +117,8 @@ def _redo(ledger: Ledger, lane: LaneState, action: Redo, presence: Presence, now
         now=now,
         why=why,
         source="mask",
-        error=None,
-        remedy=None,
         error_file=None,
-        next_attempt_at=None,
+        **UNTROUBLED,
         **AFRESH,
     )
     return _said(lane, action.job, job.name if job else "", State.READY, why)
@@ -180,7 +178,7 @@ def begin_again(ledger: Ledger, job: Job, now: float) -> None:
         attempts=max(0, job.attempts - 1),
         output=None,
         output_sha256=None,
-        next_attempt_at=None,
+        **UNTROUBLED,
     )
 
 
@@ -210,8 +208,3 @@ def intend(ledger: Ledger, job: Job, place: Place, folder: str) -> None:
         if drop.role is Role.SHARED_MASK or drop.place in (place, Place.GONE, Place.ARCHIVE):
             continue
         ledger.intend_move(drop.id, place, f"{folder}/{drop.path}")
-
-
-def folder_of_day(now: float) -> str:
-    """The dated folder of an archive or a quarantine, in local time."""
-    return datetime.fromtimestamp(now).astimezone().strftime("%Y-%m-%d")

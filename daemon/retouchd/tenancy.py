@@ -3,6 +3,10 @@
 Two services on one inbox would do each photo twice and take away each other's originals. The lock
 on the ledger keeps apart only those that share a ledger; this note keeps apart all that share an
 inbox, on this machine or another.
+
+The note of a service on another machine is never taken over because it is old. A machine that lost
+the network, or was suspended, comes back after any time, and does what it was about to do: no file
+server of ours could keep its late writes out. Only a person knows that it will not come back.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +84,10 @@ def occupy(root: Root, ours: Tenant) -> None:
             found = _tenant_of(root)
             if found == ours:
                 return
-            if found is not None and not _is_gone(found, ours):
+            if found is not None and _see(found, ours) is not _Seen.ENDED:
                 break
             _write(root, ours, over=found)
-    raise _taken(root, found)
+    raise _taken(root, found, ours)
 
 
 @contextmanager
@@ -108,38 +114,66 @@ def check_ours(root: Root, ours: Tenant) -> None:
     """Raise InboxTaken where another has come in between, and other TransientErrors."""
     found = _tenant_of(root)
     if found not in (None, ours):
-        raise _taken(root, found)
+        raise _taken(root, found, ours)
 
 
-def _taken(root: Root, by: Tenant | None) -> InboxTaken:
-    return InboxTaken(path=root.ref.path, by=str(by), note=root.shown(OWNER))
+class _Seen(Enum):
+    """What can be seen of another service: words for it, and what to do about it."""
+
+    RUNS = "it is running", "Stop that one, or give this one folders of its own."
+    ENDED = "it has ended meanwhile", "Nothing to do."
+    UNKNOWN = (
+        "whether it still runs can't be seen from here",
+        "If that one is to keep the inbox, give this one folders of its own. If not, stop it, or "
+        "make sure that it is gone for good, and then delete that note; while both work, they do "
+        "each photo twice and take away each other's originals.",
+    )
 
 
-def _is_gone(found: Tenant, ours: Tenant) -> bool:
-    """Whether one surely does not run. A ledger that has moved keeps its inboxes, and so does a
-    state folder whose ledger was begun anew: its lock is ours."""
+def _taken(root: Root, by: Tenant | None, ours: Tenant) -> InboxTaken:
+    seen, fix = (_see(by, ours) if by else _Seen.UNKNOWN).value
+    whose = f"{by or 'one that came at this moment'}{_since(root)}"
+    note = root.shown(OWNER)
+    return InboxTaken(
+        path=root.ref.path, by=f"{whose} (so says {note})", note=note, seen=seen, fix=fix
+    )
+
+
+def _since(root: Root) -> str:
+    """When the note was written, by the clock of whoever keeps the folder."""
+    try:
+        written = os.stat(OWNER, dir_fd=root.fd, follow_symlinks=False).st_mtime
+        return f", since {datetime.fromtimestamp(written).astimezone():%Y-%m-%d %H:%M}"
+    except (OSError, OverflowError, ValueError):
+        return ""
+
+
+def _see(found: Tenant, ours: Tenant) -> _Seen:
+    """A ledger that has moved keeps its inboxes, and so does a state folder whose ledger was begun
+    anew: its lock is ours."""
     if found.machine != ours.machine:
-        return found.ledger == ours.ledger
-    return found.lock == ours.lock or not _is_locked(found.lock)
+        return _Seen.ENDED if found.ledger == ours.ledger else _Seen.UNKNOWN
+    return _Seen.ENDED if found.lock == ours.lock else _see_lock(found.lock)
 
 
-def _is_locked(path: str) -> bool:
-    """Whether a process holds that lock; also where it can't be seen."""
+def _see_lock(path: str) -> _Seen:
+    """Whether a process holds that lock."""
     try:
         fd = os.open(path, _READ)
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return _Seen.ENDED
     except OSError:
-        return True
+        return _Seen.UNKNOWN
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return False
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Seen.RUNS
     except OSError:
-        return True
+        return _Seen.UNKNOWN
     finally:
         os.close(fd)
-    return False
+    return _Seen.ENDED
 
 
 def _tenant_of(root: Root) -> Tenant | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from retouchd.errors import from_os_error
+from retouchd.errors import InTheWay, from_os_error
 from retouchd.roots import Root, sync_folder
 
+_LONGEST_TARGET = 200
 _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -22,18 +24,72 @@ _WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def parent(root: Root, relative: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
     """The descriptor of the folder that holds ``relative``, and the last name.
 
-    create: make missing folders, durably. Raises OSError.
+    create: make missing folders, durably. Raises OSError; where it creates, InTheWay for what is
+    no folder.
     """
-    *folders, name = relative.split("/")
-    if not name or any(part in ("", ".", "..") for part in [*folders, name]):
-        raise OSError(errno.EINVAL, "not a path below the root")
-    fd = os.dup(root.fd)
+    *folders, name = _parts(relative)
+    fd = _descend(root, folders, create=create, needed=create)
     try:
-        for folder in folders:
-            fd = _step(fd, folder, create)
         yield fd, name
     finally:
         os.close(fd)
+
+
+def check_way(root: Root, folder: str) -> None:
+    """See that files could be put into a folder, made or not yet; ``""`` is the root.
+
+    Raises InTheWay for what is no folder on the way there, and other TransientErrors.
+    """
+    folders = _parts(folder) if folder else []
+    with trouble(root, folder), contextlib.suppress(FileNotFoundError):
+        os.close(_descend(root, folders, create=False, needed=True))
+
+
+def _parts(relative: str) -> list[str]:
+    parts = relative.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise OSError(errno.EINVAL, "not a path below the root")
+    return parts
+
+
+def _descend(root: Root, folders: Sequence[str], *, create: bool, needed: bool) -> int:
+    """A descriptor of the last of the folders, to be closed.
+
+    needed: raise InTheWay, and not OSError, for what is no folder.
+    """
+    fd = os.dup(root.fd)
+    try:
+        for depth, folder in enumerate(folders, 1):
+            try:
+                fd = _step(fd, folder, create)
+            except NotADirectoryError:
+                if needed:
+                    raise _in_the_way(root, fd, folders[:depth]) from None
+                raise
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _in_the_way(root: Root, fd: int, folders: Sequence[str]) -> InTheWay:
+    """folders: the last of them is none, and ``fd`` the one above it."""
+    at = "/".join(folders)
+    kind = _kind(fd, folders[-1])
+    return InTheWay(path=root.shown(at), kind=kind, role=root.ref.role, folder=at)
+
+
+def _kind(fd: int, name: str) -> str:
+    try:
+        mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            target = os.readlink(name, dir_fd=fd)[:_LONGEST_TARGET]
+            return f"a link to {target}, and links are never followed: they may lead anywhere"
+    except OSError:
+        return "something else at times"
+    if stat.S_ISDIR(mode):
+        return "something else at times"
+    return "a file" if stat.S_ISREG(mode) else "a pipe, a socket or a device"
 
 
 def _step(fd: int, folder: str, create: bool) -> int:

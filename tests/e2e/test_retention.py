@@ -3,7 +3,6 @@ due, and nothing else. Whatever people and clocks do: tests/faults/test_retentio
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sqlite3
@@ -12,6 +11,7 @@ import time
 
 import pytest
 
+from helpers.filler import take_all_bytes
 from helpers.spool import OUR_MARKS
 
 DAY = 86400
@@ -117,6 +117,24 @@ def test_a_clock_that_jumps_deletes_nothing_until_a_person_says_so(spool):
     assert everything(spool) == set()
 
 
+def test_programs_are_told_which_lanes_the_brake_held_back_and_why(spool):
+    """Else nothing to delete looks the same as nothing that may be."""
+    finished(spool, 1)
+    assert json.loads(spool.retouchd("prune", "--json").stdout)["braked"] == []
+    switched_off(spool, 400)
+    before = everything(spool)
+    for options in (("--dry-run",), ()):
+        told = json.loads(spool.retouchd("prune", "--json", *options).stdout)
+        assert told["files"] == []
+        (held,) = told["braked"]
+        assert held["lane"] == "inpaint"
+        assert "the clock stands 400 days beyond" in held["why"]
+        assert "retouchd prune --force" in held["why"]
+    assert everything(spool) == before
+    forced = json.loads(spool.retouchd("prune", "--json", "--force").stdout)
+    assert (len(forced["files"]), forced["braked"]) == (3, [])
+
+
 @pytest.mark.soak
 def test_a_clock_that_really_stands_wrong_is_braked(spool, start, days_later):
     """The same with the system's clock instead of the ledger's. (Under libfaketime time.sleep
@@ -200,10 +218,7 @@ def test_a_full_disk_is_freed_by_the_service_itself(spool, mount, start):
     """The lane is paused then, and would wait for ever for what only pruning can give."""
     mount(spool.outbox, "size=1m")
     finished(spool, 3)
-    filler = spool.outbox / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
+    filler = take_all_bytes(spool.outbox)
     size = filler.stat().st_size
     spool.drop_pair("photo3", seed=3)
     running = start("--set", "lanes.*.retention.every=1s")

@@ -9,6 +9,7 @@ opens one, whatever the path, and none of its bytes or pixels may appear below t
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -17,14 +18,14 @@ import pytest
 from helpers.meddling import make_socket
 from helpers.pictures import blob, texture
 from helpers.racer import KINDS, Racer
-from helpers.running import Running
+from helpers.running import Running, eventually
 from helpers.secret import Secret
 from helpers.spool import Lanes
 
 SWAPS = "16 swaps while the service worked"
 ENDS = "16 drops that were swapped, by what became of them"
 LAX = str(Path(__file__).parent / "lax_open")
-SECONDS, QUICK_SECONDS = 60.0, 5.0
+SECONDS, QUICK_SECONDS = 60.0, 2.0
 LISTED = ("--set", "scan.watch=scan", "--set", "scan.local=300ms")
 TOLD = ("--set", "scan.watch=events", "--set", "scan.local=2s")
 
@@ -196,3 +197,79 @@ def test_the_watch_on_an_inbox_is_not_led_out_of_it(tmp_path, tally):
         running.close()
         secret.close()
     tally.counts["16 folders that became links before the watch came to them"]["told"] += 200
+
+
+PLANTED = [("outbox", "link"), ("outbox", "file"), ("archive", "link"), ("failed", "file")]
+
+
+class Planted:
+    """A lane in which something lies where the folder of a day has to be."""
+
+    def __init__(self, lanes, role, kind, secret):
+        self.name, self.role, self.kind = f"{role}-{kind}", role, kind
+        self.spool = lanes.lane(self.name, model="flat")
+        self.day = self.spool.root / role / f"{datetime.now().astimezone():%Y-%m-%d}"
+        self.shelf = secret.folder / "shelf"
+
+    def lay(self):
+        if self.kind == "link":
+            self.day.symlink_to(self.shelf)
+        else:
+            self.day.touch()
+
+    def drop(self):
+        if self.role == "failed":
+            self.spool.drop("notes.png", b"this is no picture, but long enough to be read")
+        else:
+            self.spool.drop_pair("photo")
+
+    def check_told(self, running, lane):
+        """Once, in the log and in the status: which path, why, and what to do."""
+        for text in (lane["paused"], running.wait_for("lane paused", lane=self.name)["reason"]):
+            assert f"A folder is needed at {self.day}, but there is" in text
+            assert ("links are never followed" in text) == (self.kind == "link")
+        assert "Move it away or delete it" in lane["remedy"]
+
+    def over(self):
+        there = self.spool.undated(self.spool.root / self.role)
+        if self.role == "failed":
+            return there == ["notes.png", "notes.png.error.txt"]
+        return self.spool.undated(self.spool.archive) == ["photo.png", "photo_mask.png"]
+
+
+def test_what_is_in_the_place_of_a_days_folder_pauses_its_lane_until_it_is_gone(tmp_path, tally):
+    """Be it before anything is dropped. No attempt is lost, others go on, and so does the lane as
+    soon as it can: with these times, who is tried again now and then would wait for ten minutes."""
+    lanes = Lanes(tmp_path / "root", state=str(tmp_path / "state"))
+    secret = Secret(tmp_path / "outside", ("shelf/photo.png",))
+    planted = [Planted(lanes, role, kind, secret) for role, kind in PLANTED]
+    good = lanes.lane("good", model="flat")
+    running = Running(lanes, "--set", "retry.first=20m")
+    try:
+        running.wait_for("watching", len(planted) + 1)
+        for number, one in enumerate(planted):
+            one.lay()
+            if number:
+                one.drop()
+        good.drop_pair("photo")
+        for one in planted:
+            running.wait_for("lane paused", lane=one.name)
+        planted[0].drop()
+        running.wait_for("done", lane="good")
+        told = {lane["name"]: lane for lane in lanes.status()["lanes"]}
+        assert told["good"]["paused"] is None
+        for one in planted:
+            one.check_told(running, told[one.name])
+            one.day.unlink()
+        assert eventually(lambda: all(one.over() for one in planted), 90)
+        assert running.stop() == 0
+        assert Counter(line["event"] for line in running.lines)["lane paused"] == len(planted)
+        found = {(job["lane"], job["state"], job["attempts"], job["error"]) for job in lanes.jobs()}
+        done = {("good", "done", 1, None), *((p.name, "done", 1, None) for p in planted[:3])}
+        assert found >= done
+        assert [job for job, *_ in found - done] == ["failed-file"]
+        secret.check(lanes.root)
+    finally:
+        running.close()
+        secret.close()
+    tally.counts["16 what lay where a folder of a day had to be"].update(p.name for p in planted)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from retouchd.pruning import Pruning
     from retouchd.retention import Decision
 
+_Row = dict[str, object]
+
 
 def prune(
     config: ConfigOption = None,
@@ -50,7 +52,7 @@ def prune(
 
     hands = Hands(2, len(found.lanes), memory=4 << 30)
     pruning = Pruning(ledger, hands, found.scan.answer_within)
-    code, shown, now = 0, [], time.time()
+    code, shown, braked, now = 0, list[_Row](), list[_Row](), time.time()
     try:
         # All lanes decide before the first one deletes, in a dry run as in a real one: what they
         # free on a disk that they share counts for all of them.
@@ -63,6 +65,7 @@ def prune(
                 code = _say_trouble(lane, error)
                 continue
             shown += _listed(lane, decision)
+            braked += _braked(lane, decision)
             if not as_json:
                 _print(lane, decision)
                 if done and done.deleted:
@@ -70,7 +73,7 @@ def prune(
     finally:
         hands.close()
     if as_json:
-        typer.echo(json.dumps({"files": shown, "dry_run": dry_run}, indent=2))
+        typer.echo(json.dumps({"files": shown, "braked": braked, "dry_run": dry_run}, indent=2))
     raise typer.Exit(code)
 
 
@@ -93,7 +96,11 @@ def _say_trouble(lane: Lane, error: TransientError) -> int:
     return error.exit_code
 
 
-def _listed(lane: Lane, decision: Decision) -> list[dict[str, object]]:
+def _braked(lane: Lane, decision: Decision) -> list[_Row]:
+    return [{"lane": lane.name, "why": decision.braked}] if decision.braked else []
+
+
+def _listed(lane: Lane, decision: Decision) -> list[_Row]:
     return [
         {"path": printable(_path(lane, d.file.role, d.file.path)), "reason": d.reason}
         for d in decision.delete

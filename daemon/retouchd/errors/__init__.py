@@ -7,7 +7,8 @@ RetouchdError
  ├── LedgerHeld, InboxHeld another instance is running         exit 4
  ├── TransientError        the environment's fault             exit 75
  │    ├── EnvironmentTrouble   pauses the lane, burns no attempt
- │    │    ├── DiskFull, ReadOnly, RootLost, InboxTaken, ShareHung, BackgroundMissing
+ │    │    ├── DiskFull, ReadOnly, NotOpened, RootLost, InTheWay, InboxTaken, ShareHung
+ │    │    └── BackgroundMissing
  │    └── IoTrouble, OutOfMemory, FileBusy, HandDied
  └── PermanentError        the drop's fault: quarantine
       ├── NotAnImage, Truncated, Unsupported, TooLarge
@@ -48,7 +49,9 @@ from retouchd.errors.passing import (
     FileBusy,
     HandDied,
     InboxTaken,
+    InTheWay,
     IoTrouble,
+    NotOpened,
     OutOfMemory,
     ReadOnly,
     RootLost,
@@ -86,6 +89,7 @@ __all__ = [
     "GaveUp",
     "GpuRequired",
     "HandDied",
+    "InTheWay",
     "InboxHeld",
     "InboxTaken",
     "IoTrouble",
@@ -102,6 +106,7 @@ __all__ = [
     "NoSuchJob",
     "NotARegularFile",
     "NotAnImage",
+    "NotOpened",
     "Orphaned",
     "OutOfMemory",
     "OutputWrong",

@@ -33,6 +33,17 @@ class ReadOnly(EnvironmentTrouble):
     )
 
 
+class NotOpened(ReadOnly):
+    """{path} can't be written to by the service ({cause})."""
+
+    remedy = (
+        "If the folder is new in the configuration, run `retouchd service install` again as "
+        "root, and the commands that it prints: the unit lets the service write to no other "
+        "folders. Else remount it for writing, or give the service user the right to write there; "
+        "the lane resumes by itself."
+    )
+
+
 class RootLost(EnvironmentTrouble):
     """The folder {path} is not the one that this lane was set up with: {cause}."""
 
@@ -42,13 +53,19 @@ class RootLost(EnvironmentTrouble):
     )
 
 
-class InboxTaken(EnvironmentTrouble):
-    """Another retouchd works with the inbox {path} already: {by}."""
+class InTheWay(EnvironmentTrouble):
+    """A folder is needed at {path}, but there is {kind}."""
 
     remedy = (
-        "Stop that one, and the lane resumes by itself; or give this one folders of its own. If it "
-        "is gone for good, delete {note}."
+        "Move it away or delete it; then it goes on by itself, and no attempt was counted. If the "
+        "files belong elsewhere, mount that place here, or name it in this lane's configuration."
     )
+
+
+class InboxTaken(EnvironmentTrouble):
+    """Another retouchd works with the inbox {path} already: {by}; {seen}."""
+
+    remedy = "{fix} The lane resumes by itself then."
 
 
 class ShareHung(EnvironmentTrouble):

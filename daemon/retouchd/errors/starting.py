@@ -85,10 +85,7 @@ class LedgerHeld(RetouchdError):
 
 
 class InboxHeld(RetouchdError):
-    """Another retouchd works with the inbox {path} already: {by}."""
+    """Another retouchd works with the inbox {path} already: {by}; {seen}."""
 
     exit_code = 4
-    remedy = (
-        "Stop that one first, or give this one folders of its own. If it is gone for good, delete "
-        "{note}."
-    )
+    remedy = "{fix} Then start this one again."

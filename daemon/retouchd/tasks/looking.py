@@ -16,7 +16,7 @@ from retouchd.naming import PROBE, temporary
 from retouchd.roots import Root, RootRef, establish, open_root, read_marker
 from retouchd.shared import SharedArray
 from retouchd.tasks.values import Answer, Task, Values, root_of, stat_to_wire
-from retouchd.walking import trouble
+from retouchd.walking import check_way, trouble
 
 _PROBE_LEAST = 4096
 _PROBE_MOST = 256 << 20
@@ -64,6 +64,15 @@ def look(values: Values, _: Sequence[SharedArray]) -> Answer:
     """Stat files. values: root, paths. Gives stats in the same order, null for what is gone."""
     with open_root(root_of(values["root"])) as root:
         return {"stats": [stat_to_wire(files.stat(root, path)) for path in values["paths"]]}, []
+
+
+def glance(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """See that a root is the one that was set up, and that files can be put into a folder of it.
+    values: root, folder. Raises RootLost or InTheWay.
+    """
+    with open_root(root_of(values["root"])) as root:
+        check_way(root, values["folder"])
+    return {}, []
 
 
 def check(values: Values, _: Sequence[SharedArray]) -> Answer:
@@ -174,6 +183,7 @@ LOOKING: Mapping[str, Task] = {
     "occupy": occupy,
     "scan": scan,
     "look": look,
+    "glance": glance,
     "check": check,
     "probe": probe,
     "inspect": inspect,
