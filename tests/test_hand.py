@@ -28,11 +28,13 @@ def test_freed_memory_is_given_back_only_when_no_task_waits(
 
 NOISY = """
 import os, sys
-from retouchd import hand
+from retouchd import hand, lastwords
 
-hand._hush_decoders()
+words = lastwords.LastWords()
+hand._hush_decoders(os.dup(words.fd))
 os.write(2, b"libpng warning: {")
 print("what Python says", file=sys.stderr)
+sys.stdout.write(words.read())
 raise ValueError("and how it ends")
 """
 
@@ -46,3 +48,4 @@ def test_what_decoders_complain_of_does_not_get_into_the_log() -> None:
     assert done.stderr.startswith("what Python says\n")
     assert "ValueError: and how it ends" in done.stderr
     assert "libpng" not in done.stderr
+    assert done.stdout == "libpng warning: {"

@@ -154,6 +154,71 @@ def test_a_hand_killed_in_the_middle_of_a_task_is_reported_and_replaced(
     hands.call(scan(root.ref))
 
 
+VICTIM = """
+import ctypes, os
+from retouchd import tasks
+
+def chat(values, arrays):
+    for _ in range(values["times"]):
+        try:
+            os.write(2, b"TIFF: unknown tag \\x1b[31m{ 99\\n" * 1000)
+        except OSError:
+            break
+    return {}, []
+
+def die(values, arrays):
+    os.write(2, values["words"].encode())
+    buffer = ctypes.create_string_buffer(64)
+    ctypes.CDLL(None).free(ctypes.c_void_p(ctypes.addressof(buffer) + 8))
+
+tasks.TASKS = {**tasks.TASKS, "chat": chat, "die": die}
+"""
+
+
+@pytest.fixture
+def mortal(
+    pool: Callable[..., Hands], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Hands]:
+    """Hands with the tasks ``chat``, which complains, and ``die``, which glibc ends."""
+    (tmp_path / "sitecustomize.py").write_text(VICTIM)
+    paths = (str(tmp_path), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    return pool
+
+
+def how_it_dies(hands: Hands, words: str = "") -> str:
+    with pytest.raises(HandDied) as caught:
+        hands.call(Call("die", "a", "photo.tif", 20.0, {"words": words}))
+    return str(caught.value.facts["cause"])
+
+
+def test_what_a_hand_says_at_its_end_is_told_and_not_what_it_said_before(
+    mortal: Callable[..., Hands],
+) -> None:
+    """Otherwise nobody would ever know why."""
+    hands = mortal(1)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        hands.call(Call("chat", "a", "x", 20.0, {"times": 2}))
+        assert how_it_dies(hands) == "SIGABRT: free(): invalid pointer"
+    # On a line of its own, after what it was complaining of just then.
+    assert how_it_dies(hands, "bad tag\n\n").endswith(": bad tag / free(): invalid pointer")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_words_of_a_hand_are_bounded_and_can_be_printed(mortal: Callable[..., Hands]) -> None:
+    hands = mortal(1)
+    hands.call(Call("chat", "a", "x", 20.0, {"times": 1000}))
+    [words] = [hand.words for hand in hands._all]
+    assert os.fstat(words.fd).st_size <= 1 << 20
+    assert words.read() == ""
+    cause = how_it_dies(hands, "\x1b[31m{path}" + "y" * 5000 + "\n")
+    assert len(cause) < 250
+    error = HandDied(path="photo.tif", cause="SIGABRT: \x1b[31m{path}")
+    assert "\x1b" not in error.message
+    assert "{path}" in error.message
+
+
 def test_a_hand_that_died_while_idle_is_not_blamed_on_the_next_file(
     pool: Callable[..., Hands], make_root: Callable[..., Root]
 ) -> None:

@@ -15,13 +15,14 @@ import signal
 import socket
 import sys
 
-from retouchd import wire
+from retouchd import lastwords, wire
 from retouchd.errors import OutOfMemory, RetouchdError, Unexpected, from_os_error
 from retouchd.memory import give_back
 from retouchd.shared import SharedArray
 from retouchd.shared import from_wire as array_from_wire
 from retouchd.tasks import TASKS
 
+_STDERR = 2
 _PR_SET_PDEATHSIG = 1
 READY: wire.Message = {"ready": True}
 """The first message: all is loaded, and from now on time is a task's."""
@@ -37,16 +38,17 @@ _IDLE = 1.0
 def main() -> None:
     """Serve the socket whose descriptor is the first argument.
 
-    Arguments: descriptor, the service's process number, memory limit in bytes.
+    Arguments: descriptor, the service's process number, memory limit in bytes, and the descriptor
+    of the memory for the last words.
     """
-    fd, service, memory = (int(argument) for argument in sys.argv[1:4])
+    fd, service, memory, words = (int(argument) for argument in sys.argv[1:5])
     _die_with(service)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     _offer_itself()
-    _hush_decoders()
+    _hush_decoders(words)
     _one_thread()
     with socket.socket(fileno=fd) as sock:
         _give_way()
@@ -67,15 +69,16 @@ def _offer_itself() -> None:
         file.write("500")
 
 
-def _hush_decoders() -> None:
+def _hush_decoders(words: int) -> None:
     """Let nobody but Python write where the service logs.
 
     Libraries warn there in pieces, in the middle of the service's lines, and in words that a file
-    may have put into their mouths. What matters of it, the readers of containers check.
+    may have put into their mouths. What matters of it, the readers of containers check; what a
+    hand dies with, the service finds in ``words``.
     """
-    own = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    own = os.dup(_STDERR)
+    os.dup2(words, _STDERR)
+    os.close(words)
     sys.stderr = os.fdopen(own, "w", buffering=1, errors="backslashreplace")
 
 
@@ -99,6 +102,7 @@ def serve(sock: socket.socket) -> None:
             message, fds = wire.receive(sock)
         except wire.Closed:
             return
+        lastwords.forget(_STDERR)
         answer, arrays = perform(message, fds)
         try:
             _answer(sock, answer, arrays)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from retouchd import wire
 from retouchd.abandoned import Abandoned, Verdict
 from retouchd.call import Call
 from retouchd.errors import HandDied, IoTrouble, RootLost, ShareHung, Unexpected, from_wire
+from retouchd.lastwords import LastWords, cause
 from retouchd.shared import SharedArray
 from retouchd.shared import from_wire as array_from_wire
 
@@ -40,6 +40,7 @@ class _Hand:
     process: subprocess.Popen[bytes]
     sock: socket.socket
     memory: int
+    words: LastWords
     ready: bool = False
     lane: str | None = None  # whose task it does, None while it is idle
 
@@ -104,7 +105,7 @@ class Hands:
             if self._closed:
                 raise HandDied(path=call.subject, cause=_STOPPING) from None
             hung = isinstance(error, TimeoutError)
-            why = f"not within {_STARTING:g} s" if hung else _cause_of_death(hand.process)
+            why = f"not within {_STARTING:g} s" if hung else _cause_of_death(hand)
             cause = f"the worker process for it did not start ({why})"
             raise IoTrouble(path=call.subject, cause=cause) from None
 
@@ -123,7 +124,7 @@ class Hands:
                 self._abandoned.doubt(call.lane)
             raise ShareHung(path=call.subject, seconds=f"{call.within:g}") from None
         except wire.Closed:
-            raise HandDied(path=call.subject, cause=_cause_of_death(hand.process)) from None
+            raise HandDied(path=call.subject, cause=_cause_of_death(hand)) from None
 
     def _take(self, call: Call) -> _Hand:
         lane = call.lane
@@ -180,13 +181,28 @@ class Hands:
         return free > max(0, self._lanes - 1 - others) + long
 
     def _start(self) -> _Hand:
+        words = LastWords()
+        try:
+            process, sock = self._spawn(words)
+        except BaseException:
+            words.close()
+            raise
+        hand = _Hand(process, sock, self._memory, words)
+        with self._condition:
+            self._all.append(hand)
+        if self._closed:
+            self._abandon(hand)
+            raise HandDied(path="", cause=_STOPPING)
+        return hand
+
+    def _spawn(self, words: LastWords) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(self._memory)]
+            numbers = (theirs.fileno(), os.getpid(), self._memory, words.fd)
             # -P keeps the working directory, which may be a drop folder, out of sys.path.
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "retouchd.hand", *arguments],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-m", "retouchd.hand", *map(str, numbers)],
+                pass_fds=[theirs.fileno(), words.fd],
                 stdin=subprocess.DEVNULL,
                 # One that hangs would keep open what the command's reader waits for.
                 stdout=subprocess.DEVNULL,
@@ -195,13 +211,7 @@ class Hands:
                 process_group=0,
                 env={**os.environ, **_ONE_THREAD},
             )
-        hand = _Hand(process, ours, self._memory)
-        with self._condition:
-            self._all.append(hand)
-        if self._closed:
-            self._abandon(hand)
-            raise HandDied(path="", cause=_STOPPING)
-        return hand
+        return process, ours
 
     def _give_back(self, hand: _Hand, call: Call, healthy: bool) -> None:
         if not healthy or self._closed:
@@ -220,6 +230,7 @@ class Hands:
         with contextlib.suppress(ProcessLookupError):
             hand.process.kill()
         hand.sock.close()
+        hand.words.close()
         with self._condition:
             self._all = [other for other in self._all if other is not hand]
             self._abandoned.add(hand.process, call)
@@ -276,12 +287,9 @@ def _understand(answer: wire.Message, fds: list[int]) -> tuple[dict[str, Any], l
         raise
 
 
-def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
+def _cause_of_death(hand: _Hand) -> str:
     try:
-        code = process.wait(2.0)
+        code = hand.process.wait(2.0)
     except subprocess.TimeoutExpired:
         return "it closed its line"
-    if code >= 0:
-        return f"exit status {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{name}, out of memory?" if -code == signal.SIGKILL else name
+    return cause(code, hand.words.read())
