@@ -17,6 +17,7 @@ from typing import Any
 _HEADER = struct.Struct("!QI")
 _MAX_FDS = 250
 _MAX_MESSAGE = 1 << 30
+_BLOCK = 1 << 20
 Message = dict[str, Any]
 
 
@@ -26,11 +27,13 @@ class Closed(Exception):
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
     """Send one message; raises Closed."""
-    body = json.dumps(message).encode()
+    body = json.dumps(message)  # in ASCII, so that a letter is a byte
     header = _HEADER.pack(len(body), len(fds))
     try:
         socket.send_fds(sock, [header], list(fds))
-        sock.sendall(body)
+        # A photo's metadata may be long, and several come at once: not all of it twice.
+        for start in range(0, len(body), _BLOCK):
+            sock.sendall(body[start : start + _BLOCK].encode("ascii"))
     except (BrokenPipeError, ConnectionResetError):
         raise Closed from None
 
@@ -51,7 +54,8 @@ def receive(sock: socket.socket) -> tuple[Message, list[int]]:
         length, count = _HEADER.unpack(header)
         if length > _MAX_MESSAGE or count != len(fds):
             raise Closed
-        message = json.loads(_exactly(sock, length))
+        # Decoded here, so that its bytes are gone before it is taken apart.
+        message = json.loads(_exactly(sock, length).decode())
         if not isinstance(message, dict):
             raise Closed
         return message, fds
@@ -77,7 +81,7 @@ def _exactly(sock: socket.socket, count: int) -> bytes:
     while view:
         if ends is not None and time.monotonic() > ends:
             raise TimeoutError
-        got = sock.recv_into(view, min(len(view), 1 << 20))
+        got = sock.recv_into(view, min(len(view), _BLOCK))
         if got == 0:
             raise Closed
         view = view[got:]

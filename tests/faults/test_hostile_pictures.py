@@ -132,7 +132,8 @@ class Plant:
         deadline = time.monotonic() + PATIENCE
         while True:
             over = {(lane, name) for lane, name, state, *_ in self._rows(tag) if state in OVER}
-            if set(names) <= over and not list(self.inpaint.inbox.glob(f"{tag}*")):
+            inboxes = (self.inpaint.inbox, self.matte.inbox)
+            if set(names) <= over and not any(list(inbox.glob(f"{tag}*")) for inbox in inboxes):
                 return
             assert self.running.process.poll() is None, "".join(self.running.raw[-30:])
             assert time.monotonic() < deadline, (set(names) - over, self.running.raw[-20:])
