@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# The tests start the service some hundred times; it must not be compiled anew each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format soak bench clean
 
@@ -23,8 +26,9 @@ install: $(INSTALLED) ## Create .venv and install retouchd into it
 demo: $(INSTALLED) ## Repair a few real photos and show where the results are
 	$(BIN)/retouchd demo
 
+# In the order that tests/conftest.py gives them.
 test: $(INSTALLED) ## Run the tests (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## Lint, format, strict types, architecture
 	$(BIN)/ruff check .

@@ -12,11 +12,23 @@ import pytest
 from hypothesis import settings
 
 from retouchd.hands import Hands
+from retouchd.ledger import Ledger
 from retouchd.roots import Root, establish, open_root
 
 # A busy machine must not make a property look slow.
 settings.register_profile("retouchd", deadline=None)
 settings.load_profile("retouchd")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have files whose tests mostly wait for services take turns with those that compute, so that
+    several workers do not all wait, nor all compute, at the same time. Short files come last."""
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = [path for path in files if path.parent.name in ("e2e", "faults")]
+    computing = [path for path in files if path.parent.name not in ("e2e", "faults")]
+    place = {path: number / len(computing) for number, path in enumerate(computing)}
+    place.update({path: 0.9 * number / len(waiting) for number, path in enumerate(waiting)})
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +45,26 @@ def samples() -> Path:
 def hands() -> Iterator[Hands]:
     """Two hands for a module, with room for 8 GiB each."""
     made = Hands(2, 1, 8 << 30)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch computes with one thread: claims to the bit hold for a fixed number of them, and one is
+    quick on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty one, at ``tmp_path/ledger.sqlite3``."""
+    made = Ledger(tmp_path / "ledger.sqlite3")
     yield made
     made.close()
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from helpers.studio import file, product
 from retouchd.clock import Clock
-from retouchd.config import for_root
-from retouchd.errors import InTheWay, RootLost
+from retouchd.config import for_root, parse
+from retouchd.errors import BackgroundMissing, InTheWay, RootLost
 from retouchd.grounds import Grounds
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, lock_of
@@ -110,3 +111,23 @@ def test_what_is_in_the_way_of_all_jobs_is_seen_before_any_is_begun(
     matte.glance()
     day.mkdir()
     matte.set_up()
+
+
+def test_a_lane_whose_background_is_missing_stays_paused_until_it_is_there(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """Else it would have a job meet that again and again."""
+    behind = tmp_path / "wall.png"
+    text = f"lanes: [{{name: m, root: {tmp_path}/m, task: matte, matte: {{background: {behind}}}}}]"
+    lane = LaneState(parse(text, "x").lanes[0])
+    grounds = Grounds(lane, ledger, ask, here(ledger.id, lock_of(ledger.path)), Clock())
+    grounds.set_up()
+    missing = BackgroundMissing(path=str(behind), cause="No such file or directory")
+    lane.pause_for(missing, Clock().now())
+    for content in (None, b"half a pic"):
+        if content:
+            behind.write_bytes(content)
+        with pytest.raises(BackgroundMissing, match=str(behind)):
+            grounds.probe()
+    behind.write_bytes(file(product()))
+    grounds.probe()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -11,15 +9,8 @@ from torch import Tensor
 from retouchd.nets.cvunet import Cbam, CvUNet, CvUNetShape, PyramidPooling, fused
 from retouchd.nets.mobilenet import ConvNorm, Excite, MobileNet, even
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = CvUNetShape(width=0.25, context=16, rates=(1, 2), decoder=(16, 16, 8, 8), head=8)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _trained(shape: CvUNetShape = SMALL) -> CvUNet:

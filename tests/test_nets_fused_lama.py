@@ -15,13 +15,13 @@ from retouchd.nets.lama import Lama, LamaShape
 SHAPE = LamaShape(ngf=16, blocks=4)
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _inference() -> Iterator[None]:
     with torch.inference_mode():
         yield
-    torch.set_num_threads(before)
 
 
 def _lama(shape: LamaShape = SHAPE) -> Lama:

@@ -15,14 +15,13 @@ from retouchd.manifest import resolve
 from retouchd.nets.lama import FfcBlock, FfcConv, FourierUnit, Lama, LamaShape
 from retouchd.weights import load_lama
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _inference() -> Iterator[None]:
     with torch.inference_mode():
         yield
-    torch.set_num_threads(before)
 
 
 def _randomised(module: torch.nn.Module) -> torch.nn.Module:

@@ -25,15 +25,8 @@ from retouchd.precision import Comparison, compare
 from retouchd.room import Room
 from retouchd.samples import Region, Unit, photo_like, to_unit
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Judged = Callable[[Comparison | None], NetworkPainter]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

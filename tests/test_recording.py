@@ -129,6 +129,24 @@ def test_a_file_that_was_only_touched_is_the_same_work(ledger: Ledger, presence:
     assert counts(ledger) == (4, 1, 2, "x")
 
 
+@pytest.mark.parametrize(
+    ("now", "counted"), [(MASK_STAT, (4, 1, 2, "x")), (FileStat(5, 3, 8), (0, 0, 0, None))]
+)
+def test_what_settles_anew_counts_from_the_beginning_only_if_it_is_another_file(
+    ledger: Ledger, presence: Presence, now: FileStat, counted: tuple[int, int, int, str | None]
+) -> None:
+    """Else a share that never tells the same twice would have a job tried for ever."""
+    apply(ledger, presence, Assign(None, State.READY, "mask", (PHOTO, MASK)))
+    failed(ledger)
+    ledger.unsettle(1)
+    ledger.change(1, State.WAITING, now=NOW)
+    presence.forget("p_mask.png")
+    presence.trust("p_mask.png", now, 50)
+    apply(ledger, presence, Assign(1, State.READY, "mask", (PHOTO, MASK)))
+    assert [drop.stat for drop in the(ledger).drops] == [STAT, now]
+    assert counts(ledger) == counted
+
+
 def test_files_that_were_taken_away_are_gone(ledger: Ledger, presence: Presence) -> None:
     apply(ledger, presence, Assign(None, State.WAITING, "mask", (PHOTO,)))
     apply(ledger, presence, Cancel(1, "its files were taken out of the inbox"))

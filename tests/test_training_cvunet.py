@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,22 +29,15 @@ from models.training.matting.trainer import Trainer
 from models.training.photos import HELD_OUT, open_photos
 from models.training.stream import Feed
 
+from helpers.training import differences, flat, stop_at
 from retouchd.manifest import ModelSpec
 from retouchd.matting_weights import load_cvunet
 from retouchd.nets.cvunet import CvUNet, fused
 
 CPU = torch.device("cpu")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(60)]
 # By their hash, the first two are learned from and the others held out.
 CUTOUTS = ("photo-cat", "photo-lamp-red", "fluent-ant", "photo-pen")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit-for-bit claims hold for a fixed number of threads; one is quick on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -96,23 +89,6 @@ def begin(photos: Path, cutouts: Path, tmp_path: Path) -> Callable[..., Session]
 
 def batch_of(material: Material, side: int = 64, size: int = 4) -> Batch:
     return Chunks(material, seed=3, side=side, size=size)[0]
-
-
-def flat(state: object, at: str = "") -> dict[str, object]:
-    """Nested dicts and lists → path and leaf."""
-    if isinstance(state, dict):
-        items = state.items()
-    elif isinstance(state, (list, tuple)):
-        items = enumerate(state)  # type: ignore[assignment]
-    else:
-        return {at: state}
-    return {k: v for key, part in items for k, v in flat(part, f"{at}/{key}").items()}
-
-
-def same(first: object, second: object) -> bool:
-    if isinstance(first, torch.Tensor):
-        return isinstance(second, torch.Tensor) and torch.equal(first, second)
-    return first == second
 
 
 # Material
@@ -338,7 +314,6 @@ def test_the_rate_rises_holds_and_falls() -> None:
     assert rates[-1] == pytest.approx(recipe.floor * recipe.rate)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("short", [False, True], ids=["float32", "bfloat16"])
 def test_the_loss_falls(material: Material, short: bool) -> None:
     """On the same samples again and again."""
@@ -407,7 +382,6 @@ def test_the_trained_network_says_the_same_fused(material: Material) -> None:
         assert (net(image).alpha - fused(net)(image).alpha).abs().max() < 1e-4
 
 
-@pytest.mark.timeout(60)
 def test_an_interrupted_training_ends_in_the_same_state_bit_for_bit(
     begin: Callable[..., Session], tmp_path: Path
 ) -> None:
@@ -420,25 +394,10 @@ def test_an_interrupted_training_ends_in_the_same_state_bit_for_bit(
         stop_at(part, stop)
         part.run()
         assert part.trainer.step == stop
-    first, second = flat(whole.trainer.state()), flat(part.trainer.state())
-    assert first.keys() == second.keys()
-    assert [name for name in first if not same(first[name], second[name])] == []
+    assert differences(whole.trainer.state(), part.trainer.state()) == []
     rows = [History(tmp_path / p / "history.jsonl").rows() for p in ("whole", "parts")]
     last = [[r for r in each if "score" in r and r["step"] == 10] for each in rows]
     assert last[0] == last[1] != []
-
-
-def stop_at(session: Session, step: int) -> None:
-    """As if a signal came during that step."""
-    advance = session.trainer.advance
-
-    def last(batch: Batch) -> dict[str, torch.Tensor]:
-        told = advance(batch)
-        if session.trainer.step >= step:
-            session._stop()
-        return told
-
-    session.trainer.advance = last  # type: ignore[method-assign]
 
 
 def test_the_service_loads_what_is_exported(begin: Callable[..., Session], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,19 +25,12 @@ from models.training.recipe import PRESETS, Recipe, cpu, gpu, tiny
 from models.training.session import Session, Settings
 from models.training.trainer import Trainer
 
+from helpers.training import differences, flat, stop_at
 from retouchd.classical import fill
 from retouchd.weights import parse_lama
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Bit-for-bit claims hold for a fixed number of threads; one is quick on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(60)]
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +70,6 @@ def begin(folder: Path, tmp_path: Path) -> Callable[..., Session]:
 
 def batch_of(photos: Photos, side: int = 32, size: int = 4) -> Batch:
     return Chunks(photos, seed=3, side=side, size=size)[0]
-
-
-def flat(state: object, at: str = "") -> dict[str, object]:
-    """Nested dicts and lists → path and leaf."""
-    if isinstance(state, dict):
-        items = state.items()
-    elif isinstance(state, (list, tuple)):
-        items = enumerate(state)  # type: ignore[assignment]
-    else:
-        return {at: state}
-    return {k: v for key, part in items for k, v in flat(part, f"{at}/{key}").items()}
-
-
-def same(first: object, second: object) -> bool:
-    if isinstance(first, torch.Tensor):
-        return isinstance(second, torch.Tensor) and torch.equal(first, second)
-    return first == second
 
 
 # Masks and textures
@@ -356,7 +332,6 @@ def test_the_running_average_lies_between_old_and_new(photos: Photos) -> None:
     torch.testing.assert_close(average, 0.1 * old + 0.9 * new)
 
 
-@pytest.mark.timeout(60)
 def test_an_interrupted_training_ends_in_the_same_state_bit_for_bit(
     begin: Callable[..., Session], finished: Session, tmp_path: Path
 ) -> None:
@@ -366,27 +341,12 @@ def test_an_interrupted_training_ends_in_the_same_state_bit_for_bit(
         stop_at(part, stop)
         part.run()
         assert part.trainer.step == stop
-    first, second = flat(finished.trainer.state()), flat(part.trainer.state())
-    assert first.keys() == second.keys()
-    assert [name for name in first if not same(first[name], second[name])] == []
+    assert differences(finished.trainer.state(), part.trainer.state()) == []
     rows = [
         [row for row in History(p / "history.jsonl").rows() if "score" in row]
         for p in (finished.settings.work, tmp_path / "parts")
     ]
     assert rows[0] == rows[1]
-
-
-def stop_at(session: Session, step: int) -> None:
-    """As if a signal came during that step."""
-    advance = session.trainer.advance
-
-    def last(batch: Batch, adversarial: bool) -> dict[str, torch.Tensor]:
-        told = advance(batch, adversarial)
-        if session.trainer.step >= step:
-            session._stop()
-        return told
-
-    session.trainer.advance = last  # type: ignore[method-assign]
 
 
 def test_when_the_time_is_up_it_saves_and_stops(begin: Callable[..., Session]) -> None:

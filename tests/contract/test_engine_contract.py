@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retouchd.config import Device
+from helpers.gate import Gate
 from retouchd.engine import Engine, Request, Result
 from retouchd.errors import EngineTrouble, OutOfMemory
-from retouchd.local_engine import LocalEngine
 from retouchd.manifest import ModelSpec, resolve
-
-
-class Gate:
-    """Stands in the way of the device thread until it is opened, and keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[int, ...]] = []
-        self.reached = threading.Event()
-        self.way = threading.Event()
-        self.way.set()
-
-    def __call__(self, tags: tuple[int, ...]) -> None:
-        self.told.append(tags)
-        if tags:
-            self.reached.set()
-            self.way.wait(5)
-
-    def hold(self) -> None:
-        self.reached.clear()
-        self.way.clear()
 
 
 class Exploding(np.ndarray):
@@ -54,36 +33,12 @@ class Hungry(Exploding):
     error = MemoryError()
 
 
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.way.set()
-
-
 @pytest.fixture(params=["patchmatch", "classical", "flat", "lama"])
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> ModelSpec:
     if request.param != "lama":
         return resolve(request.param, tmp_path)
     make_lama = request.getfixturevalue("make_lama")
     return resolve(str(make_lama(ngf=4, blocks=1)), tmp_path)
-
-
-@pytest.fixture
-def open_engine(spec: ModelSpec, gate: Gate) -> Iterator[Callable[..., Engine]]:
-    """Open an engine with the model under the name ``model``; closed at the end."""
-    opened: list[LocalEngine] = []
-
-    def make(**options: Any) -> Engine:
-        device = Device(use="cpu", threads=1)
-        opened.append(LocalEngine({"model": spec}, device, on_device=gate, **options))
-        opened[-1].warm_up()
-        return opened[-1]
-
-    yield make
-    gate.way.set()
-    for engine in opened:
-        engine.close()
 
 
 @pytest.fixture

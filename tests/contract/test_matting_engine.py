@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.gate import Gate
 from retouchd.config import Device
 from retouchd.engine import Engine, Request, Result
 from retouchd.errors import EngineTrouble, ModelUnusable, OutOfMemory
@@ -60,49 +60,9 @@ def spec(net: CvUNet, tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
     return resolve("net", tmp_path)
 
 
-class Gate:
-    """Holds the device thread until it is opened, so that requests can come together."""
-
-    def __init__(self) -> None:
-        self.reached, self.way = threading.Event(), threading.Event()
-        self.way.set()
-
-    def __call__(self, tags: tuple[int, ...]) -> None:
-        if tags:
-            self.reached.set()
-            self.way.wait(5)
-
-    def hold(self) -> None:
-        self.reached.clear()
-        self.way.clear()
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    gate = Gate()
-    yield gate
-    gate.way.set()
-
-
-@pytest.fixture
-def open_engine(spec: ModelSpec, gate: Gate) -> Iterator[Callable[..., Engine]]:
-    opened: list[LocalEngine] = []
-
-    def make(**options: Any) -> Engine:
-        device = Device(use="cpu", threads=1)
-        opened.append(LocalEngine({"net": spec}, device, on_device=gate, **options))
-        opened[-1].warm_up()
-        return opened[-1]
-
-    yield make
-    gate.way.set()
-    for engine in opened:
-        engine.close()
-
-
 @pytest.fixture(scope="module")
 def engine(spec: ModelSpec) -> Iterator[Engine]:
-    made = LocalEngine({"net": spec}, Device(use="cpu", threads=1))
+    made = LocalEngine({"model": spec}, Device(use="cpu", threads=1))
     made.warm_up()
     yield made
     made.close()
@@ -119,7 +79,7 @@ def region(
 
 
 def request(precision: str = "fp32", **how: Any) -> Request:
-    return Request("net", *region(**how), {"precision": precision})
+    return Request("model", *region(**how), {"precision": precision})
 
 
 def answer(future: Future[Result]) -> Result:
@@ -146,7 +106,7 @@ def test_it_is_the_networks_own_answer(engine: Engine, net: CvUNet) -> None:
     picture, shown = region()
     with torch.inference_mode():
         plain = net(torch.from_numpy(network_input(picture, shown))[None]).alpha[0, 0].numpy()
-    found = answer(engine.submit(Request("net", picture, shown, {"precision": "fp32"}))).image
+    found = answer(engine.submit(Request("model", picture, shown, {"precision": "fp32"}))).image
     assert np.ptp(plain[shown > 0]) > 0.05, "the network says something"
     assert np.abs(found[..., 0] - plain)[shown > 0].max() < 1e-4
 
@@ -160,7 +120,7 @@ def test_what_lies_beside_the_photo_is_ignored(engine: Engine) -> None:
     picture, shown = region()
     vandalised = np.where(shown[..., None] > 0, picture, 255 - picture)
     before, after = (
-        answer(engine.submit(Request("net", image, shown))) for image in (picture, vandalised)
+        answer(engine.submit(Request("model", image, shown))) for image in (picture, vandalised)
     )
     np.testing.assert_array_equal(before.image, after.image)
 
@@ -206,7 +166,7 @@ def test_half_precision_is_near_and_says_so(engine: Engine) -> None:
 
 
 def test_what_automatic_precision_means_is_one_of_both_and_told(engine: Engine) -> None:
-    auto = engine.describe()["auto"]["net"]
+    auto = engine.describe()["auto"]["model"]
     result = answer(engine.submit(request("auto")))
     assert result.notes["precision"] == auto["precision"]
     twin = answer(engine.submit(request(auto["precision"])))
@@ -225,16 +185,16 @@ def test_precisions_are_not_mixed_in_a_batch(
 
 def test_the_engine_tells_what_pictures_the_network_wants(engine: Engine, spec: ModelSpec) -> None:
     facts = engine.describe()
-    assert facts["fits"] == {"net": FIT}
-    assert facts["tasks"] == {"net": "matte"}
-    assert facts["models"] == {"net": spec.identity}
+    assert facts["fits"] == {"model": FIT}
+    assert facts["tasks"] == {"model": "matte"}
+    assert facts["models"] == {"model": spec.identity}
     assert spec.identity != spec.sha256, "other pictures are other work"
 
 
 def test_weights_that_are_not_the_ones_meant_are_refused(spec: ModelSpec, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     other.write_bytes(cvunet_bytes(CvUNet(SMALL)))
-    engine = LocalEngine({"net": replace(spec, path=other)}, Device(use="cpu", threads=1))
+    engine = LocalEngine({"model": replace(spec, path=other)}, Device(use="cpu", threads=1))
     with pytest.raises(ModelUnusable, match="was expected"):
         engine.warm_up()
     engine.close()
@@ -346,7 +306,7 @@ def test_a_photo_that_no_memory_holds_fails_alone_and_says_how_large_it_was(
 
     disturb(full)
     picture, shown = region()
-    unlucky = Request("net", np.full_like(picture, 13), shown)
+    unlucky = Request("model", np.full_like(picture, 13), shown)
     with pytest.raises(OutOfMemory, match="64×64 pixels"):
         answer(engine.submit(unlucky))
     assert answer(engine.submit(request())).image.any()
@@ -364,7 +324,7 @@ def test_a_networks_own_bug_fails_its_photo_and_not_the_others(
 
     disturb(bug)
     picture, shown = region()
-    asked = [request(seed=1), Request("net", np.full_like(picture, 13), shown, {})]
+    asked = [request(seed=1), Request("model", np.full_like(picture, 13), shown, {})]
     gate.hold()
     first = engine.submit(request(size=(8, 8)))
     assert gate.reached.wait(5)

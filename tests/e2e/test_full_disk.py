@@ -9,36 +9,14 @@ import time
 
 import pytest
 
+from helpers.filler import give_back, take_all_bytes, take_all_inodes
+
 PAIRS = 3
 
 
 def fill(spool):
     for number in range(PAIRS):
         spool.drop_pair(f"photo{number}", (".png", ".jpg", ".webp")[number], seed=number)
-
-
-def take_all_bytes(folder):
-    with (folder / "filler").open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            return
-
-
-def take_all_inodes(folder):
-    number = 0
-    try:
-        while True:
-            (folder / f"filler{number}").touch()
-            number += 1
-    except OSError:
-        return
-
-
-def give_back(folder):
-    for filler in folder.glob("filler*"):
-        filler.unlink()
 
 
 def states(spool):
@@ -185,21 +163,25 @@ class TestTheStateDisk:
     """The ledger's own disk: nothing can be promised without it, so nothing is begun."""
 
     @pytest.fixture
-    def small(self, spool, mount):
+    def fresh(self, spool, mount):
         mount(spool.root / ".retouchd", "size=1m")
-        assert spool.once().returncode == 0
         return spool
 
-    def test_the_service_survives_it_and_recovers(self, small, start, undisturbed, eventually):
-        expected = undisturbed(fill)
+    @pytest.fixture
+    def small(self, fresh):
+        assert fresh.once().returncode == 0
+        return fresh
+
+    def test_the_service_survives_it_and_recovers(self, fresh, start, undisturbed):
+        expected, small = undisturbed(fill), fresh
         running = start()
         running.wait_for("watching")
         take_all_bytes(small.root / ".retouchd")
         fill(small)
         running.wait_for("intake trouble")
         lines, used = len(running.lines), processor_seconds(running.process.pid)
-        time.sleep(6)
-        assert len(running.lines) - lines <= 6
+        time.sleep(5)
+        assert len(running.lines) - lines <= 5
         assert processor_seconds(running.process.pid) - used < 1.0
         assert small.files(small.inbox) == sorted(small.dropped)
         give_back(small.root / ".retouchd")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 
 import pytest
 
+from helpers.victim import kill_again_and_again
+
 PAIRS = 4
+soak = pytest.mark.soak
 
 
 def fill(spool):
@@ -17,8 +19,11 @@ def fill(spool):
         spool.drop_pair(f"photo{number}", (".png", ".jpg", ".webp", ".tif")[number], seed=number)
 
 
-@pytest.mark.parametrize("state", ["ready", "running", "published", "done"])
-@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "state",
+    [pytest.param("ready", marks=soak), "running", "published", pytest.param("done", marks=soak)],
+)
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=soak)])
 def test_killed_as_soon_as_a_job_reaches_a_state(spool, start, undisturbed, state, count):
     expected = undisturbed(fill)
     fill(spool)
@@ -54,21 +59,18 @@ def test_killed_while_moving_a_file_to_quarantine(spool, start):
     assert spool.undated(spool.outbox) == ["good.png"]
 
 
-@pytest.mark.soak  # tests/faults has it, quicker and at more places
+@soak  # tests/faults has it, quicker and at more places
 def test_killed_at_random_times_over_and_over(spool, start, undisturbed):
     expected = undisturbed(fill)
     fill(spool)
     chance = random.Random(5)
-    for _ in range(8):
-        running = start()
-        time.sleep(chance.uniform(0.4, 3.0))
-        running.kill()
+    kill_again_and_again(start, (chance.uniform(0.4, 3.0) for _ in range(8)))
     done = spool.once()
     assert done.returncode == 0, done.stderr
     spool.check_exactly_once(expected)
 
 
-def test_a_hand_that_is_killed_costs_nothing_but_time(spool, start, undisturbed):
+def test_a_hand_that_is_killed_costs_nothing_but_time(spool, start, children, undisturbed):
     expected = undisturbed(fill)
     fill(spool)
     running = start()
@@ -80,7 +82,7 @@ def test_a_hand_that_is_killed_costs_nothing_but_time(spool, start, undisturbed)
     spool.check_exactly_once(expected)
 
 
-def test_hands_die_with_their_service(spool, start, eventually):
+def test_hands_die_with_their_service(spool, start, children, eventually):
     spool.drop_pair("photo")
     running = start()
     running.wait_for("done")
@@ -88,11 +90,3 @@ def test_hands_die_with_their_service(spool, start, eventually):
     assert pids
     running.kill()
     assert eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10)
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-            found += [int(child) for child in file.read().split()]
-    return found

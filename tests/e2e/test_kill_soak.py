@@ -4,10 +4,10 @@ exactly once."""
 from __future__ import annotations
 
 import random
-import subprocess
-import time
 
 import pytest
+
+from helpers.victim import kill_again_and_again, kill_at_commits
 
 pytestmark = pytest.mark.soak
 SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp")
@@ -35,29 +35,16 @@ def test_killed_at_random_times(spool, start, undisturbed, seed):
     expected = undisturbed(fill(10))
     fill(10)(spool)
     chance = random.Random(seed)
-    for _ in range(25):
-        running = start()
-        time.sleep(chance.choice((0.6, 1.0, 1.4)) + chance.uniform(0, 0.6))
-        running.kill()
+    lives = (chance.choice((0.6, 1.0, 1.4)) + chance.uniform(0, 0.6) for _ in range(25))
+    kill_again_and_again(start, lives)
     finish(spool, expected)
 
 
 @pytest.mark.parametrize("moment", range(1, 16))
 def test_killed_at_every_commit_of_a_thread(spool, inject, undisturbed, moment):
-    """Before the commit reaches the disk, so that the deed may be done and the ledger not know."""
     expected = undisturbed(fill(4))
     fill(4)(spool)
-    words = ("--set", "scan.settle=200ms", "--set", "hands=1")
-    command = spool.command("once", more=words)
-    for _ in range(6):
-        ended = subprocess.run(
-            [*inject(f"fdatasync:signal=SIGKILL:when={moment}"), *command],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=300,
-            check=False,
-        )
-        assert ended.returncode in (0, -9)
+    kill_at_commits(spool, inject, moment)
     finish(spool, expected)
 
 
@@ -70,8 +57,5 @@ def test_killed_while_copying_across_file_systems(spool, start, mount, undisturb
         mount(spool.root / folder)
     fill(8)(spool)
     chance = random.Random(seed)
-    for _ in range(15):
-        running = start()
-        time.sleep(1.0 + chance.uniform(0, 0.8))
-        running.kill()
+    kill_again_and_again(start, (1.0 + chance.uniform(0, 0.8) for _ in range(15)))
     finish(spool, expected)

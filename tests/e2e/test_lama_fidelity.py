@@ -22,9 +22,9 @@ from retouchd.weightfile import sha256_of
 from retouchd.weights import load_lama
 
 LITERAL = (
-    *("--set", "lanes.inpaint.precision=fp32", "--set", "lanes.inpaint.strategy=whole"),
-    *("--set", "lanes.inpaint.mask.dilate=0", "--set", "lanes.inpaint.mask.feather=0"),
-    *("--set", "lanes.inpaint.blend=hard"),
+    *("--set", "lanes.*.precision=fp32", "--set", "lanes.*.strategy=whole"),
+    *("--set", "lanes.*.mask.dilate=0", "--set", "lanes.*.mask.feather=0"),
+    *("--set", "lanes.*.blend=hard"),
     *("--set", "device.use=cpu", "--set", "device.threads=1"),
 )
 """One look at the whole photo, in float32, pasted as it is: the original's own way."""
@@ -61,69 +61,71 @@ def ground_truth(samples: Path) -> Path:
     return folder
 
 
-def _original_folder(truth: Path, tmp_path: Path) -> tuple[str, ...]:
+def _original_folder(truth: Path, root: Path) -> str:
     """config.yaml beside models/best.ckpt, as its authors hand it out."""
-    folder = tmp_path / "big-lama"
+    folder = root / "big-lama"
     (folder / "models").mkdir(parents=True)
     (folder / "config.yaml").write_text("generator: {kind: ffc_resnet}\n", encoding="utf-8")
     shutil.copy(truth / "models/best.ckpt", folder / "models")
-    return ("--model", str(folder))
+    return str(folder)
 
 
-def _lightning_checkpoint(truth: Path, _: Path) -> tuple[str, ...]:
-    return ("--model", str(truth / "models/best_pl.ckpt"))
-
-
-def _torchscript_by_path(truth: Path, _: Path) -> tuple[str, ...]:
-    return ("--model", str(truth / "big-lama.pt"))
-
-
-def _torchscript_pinned(truth: Path, tmp_path: Path) -> tuple[str, ...]:
+def _torchscript_pinned(truth: Path, root: Path) -> str:
     """By name, from a manifest that pins its sha256."""
-    models = tmp_path / "models"
+    models = root / "models"
     models.mkdir()
     shutil.copy(truth / "big-lama.pt", models)
     pinned = {"architecture": "lama", "file": "big-lama.pt"}
     pinned["sha256"] = sha256_of(models / "big-lama.pt")
     manifest = yaml.safe_dump({"models": {"scripted": pinned}})
     (models / "manifest.yaml").write_text(manifest, encoding="utf-8")
-    return ("--model", "scripted", "--set", f"models={models}")
+    return "scripted"
 
 
-def _safetensors(truth: Path, _: Path) -> tuple[str, ...]:
-    return ("--model", str(truth / "generator.safetensors"))
+FORMATS: dict[str, Callable[[Path, Path], str]] = {
+    "original-folder": _original_folder,
+    "lightning-checkpoint": lambda truth, root: str(truth / "models/best_pl.ckpt"),
+    "torchscript-by-path": lambda truth, root: str(truth / "big-lama.pt"),
+    "torchscript-pinned": _torchscript_pinned,
+    "safetensors": lambda truth, root: str(truth / "generator.safetensors"),
+}
+"""Of weights → what a lane's `model` says, for files of the reference and a folder to write in."""
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        _original_folder,
-        _lightning_checkpoint,
-        _torchscript_by_path,
-        _torchscript_pinned,
-        _safetensors,
-    ],
-)
-def test_every_weights_format_paints_what_the_original_paints(
-    spool: Any,
-    ground_truth: Path,
-    tmp_path: Path,
-    weights: Callable[[Path, Path], tuple[str, ...]],
-) -> None:
-    known = {size: np.load(ground_truth / f"ref_{size}.npz") for size in SIZES}
-    for size, reference in known.items():
-        spool.drop(f"{size}.png", _png(reference["image_u8"]))
-        spool.drop(f"{size}_mask.png", _png(reference["mask_u8"]))
+@pytest.fixture(scope="module")
+def references(ground_truth: Path) -> dict[str, Any]:
+    """By size: photo, mask, and what the original made of them."""
+    return {size: np.load(ground_truth / f"ref_{size}.npz") for size in SIZES}
 
-    done = spool.once(*LITERAL, *weights(ground_truth, tmp_path))
 
+@pytest.fixture(scope="module")
+def painted(make_lanes: Any, ground_truth: Path, references: dict[str, Any]) -> dict[str, Any]:
+    """A lane for each format, after one `once`."""
+    lanes = make_lanes()
+    lanes.top["models"] = str(lanes.root / "models")
+    found = {
+        name: lanes.lane(name, model=written(ground_truth, lanes.root))
+        for name, written in FORMATS.items()
+    }
+    for spool in found.values():
+        for size, reference in references.items():
+            spool.drop(f"{size}.png", _png(reference["image_u8"]))
+            spool.drop(f"{size}_mask.png", _png(reference["mask_u8"]))
+    done = lanes.once(*LITERAL)
     assert done.returncode == 0, done.stderr
-    for size, reference in known.items():
+    return found
+
+
+@pytest.mark.parametrize("weights", FORMATS)
+def test_every_weights_format_paints_what_the_original_paints(
+    painted: dict[str, Any], references: dict[str, Any], weights: str
+) -> None:
+    for size, reference in references.items():
         image, mask = reference["image_u8"], reference["mask_u8"]
-        found = _published(spool, f"{size}.png")
+        found = _published(painted[weights], f"{size}.png")
         height, width = mask.shape
-        painted = reference["inpainted"][0].transpose(1, 2, 0)[:height, :width]
-        _check(found, image, mask, painted)
+        expected = reference["inpainted"][0].transpose(1, 2, 0)[:height, :width]
+        _check(found, image, mask, expected)
         # The original cuts off what is below a level, where retouchd rounds.
         levels = found.astype(int) - reference["result_u8"]
         assert np.abs(levels).max() <= 1

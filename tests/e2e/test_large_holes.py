@@ -14,6 +14,7 @@ import yaml
 from retouchd.blend import seam_error
 
 SHAPE = (520, 780)
+soak = pytest.mark.soak
 
 
 def photo() -> np.ndarray:
@@ -83,7 +84,9 @@ def fill(spool: Any) -> None:
     drop(spool)
 
 
-@pytest.mark.parametrize("after", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "after", [pytest.param(0.0, marks=soak), 0.5, pytest.param(1.0, marks=soak)]
+)
 def test_a_pyramid_that_is_killed_half_way_comes_out_as_if_it_had_not_been(
     spool: Any, start: Any, undisturbed: Any, after: float
 ) -> None:

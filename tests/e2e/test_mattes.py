@@ -105,7 +105,8 @@ def mixed(make_spool: Any) -> Any:
     everything = {**GOOD, **DOUBTFUL, **{name: data for name, (data, _) in REFUSED.items()}}
     for name, data in everything.items():
         spool.drop(f"matte/{name}", data)
-    done = spool.once("--set", "lanes.matte.limits.max_pixels=1MP")
+    limit = ("--set", "lanes.matte.limits.max_pixels=1MP")
+    done = spool.once(*limit, "--set", "scan.incomplete_after=1s")
     assert done.returncode == 3, done.stderr
     spool.known = spool.jobs()  # asked once, not by every test
     return spool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from helpers.spool import Spool
 from helpers.studio import clutter, file, product, rough
+from helpers.victim import Victim, kill_again_and_again, kill_at_commits
 
 ALL = (
     *("--set", "lanes.matte.matte.output=all"),
@@ -54,17 +54,29 @@ def finish(spool: Spool) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ends, Ends]:
-    """What lies where without any kill: after the photos, and after the masks."""
+def undisturbed_spool(tmp_path_factory: pytest.TempPathFactory) -> Spool:
+    """After the photos, without any kill."""
     spool = Spool(tmp_path_factory.mktemp("undisturbed") / "root")
     fill(spool)
     finish(spool)
-    first = ends(spool)
-    masks(spool)
-    finish(spool)
-    assert len(first["review"]) == 8
-    assert len(first["outbox"]) == 9
-    return first, ends(spool)
+    return spool
+
+
+@pytest.fixture(scope="module")
+def of_photos(undisturbed_spool: Spool) -> Ends:
+    """What lies where without any kill, after the photos."""
+    found = ends(undisturbed_spool)
+    assert len(found["review"]) == 8
+    assert len(found["outbox"]) == 9
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_masks(undisturbed_spool: Spool, of_photos: Ends) -> Ends:
+    """And then after the masks that came later."""
+    masks(undisturbed_spool)
+    finish(undisturbed_spool)
+    return ends(undisturbed_spool)
 
 
 def check(spool: Spool, expected: Ends, done: int) -> None:
@@ -77,84 +89,65 @@ def check(spool: Spool, expected: Ends, done: int) -> None:
     assert list(spool.root.rglob(".retouchd-*.tmp")) == []
 
 
-def kill_over_and_over(spool: Spool, start: Any, times: int, chance: random.Random) -> None:
-    for _ in range(times):
-        running = start(*ALL)
-        time.sleep(chance.uniform(0.5, 3.0))
-        running.kill()
+def kill_over_and_over(start: Any, times: int, chance: random.Random) -> None:
+    kill_again_and_again(start, (chance.uniform(0.5, 3.0) for _ in range(times)), *ALL)
 
 
 @pytest.mark.parametrize(
     "state", [pytest.param("running", marks=soak), "published", pytest.param("done", marks=soak)]
 )
 def test_killed_as_soon_as_a_job_reaches_a_state(
-    spool: Spool, start: Any, undisturbed_ends: tuple[Ends, Ends], state: str
+    spool: Spool, start: Any, of_photos: Ends, state: str
 ) -> None:
     fill(spool)
     running = start(*ALL)
     running.wait_for(state, 2, lane="matte")
     running.kill()
     finish(spool)
-    check(spool, undisturbed_ends[0], 5)
+    check(spool, of_photos, 5)
 
 
 @pytest.mark.soak  # tests/faults has it, with cut-outs among the lanes
-def test_killed_at_random_times_over_and_over(
-    spool: Spool, start: Any, undisturbed_ends: tuple[Ends, Ends]
-) -> None:
+def test_killed_at_random_times_over_and_over(spool: Spool, start: Any, of_photos: Ends) -> None:
     fill(spool)
-    kill_over_and_over(spool, start, 4, random.Random(3))
+    kill_over_and_over(start, 4, random.Random(3))
     finish(spool)
-    check(spool, undisturbed_ends[0], 5)
+    check(spool, of_photos, 5)
 
 
 @soak
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_random_times_with_masks_that_come_later(
-    spool: Spool, start: Any, undisturbed_ends: tuple[Ends, Ends], seed: int
+    spool: Spool, start: Any, of_photos: Ends, of_masks: Ends, seed: int
 ) -> None:
     chance = random.Random(seed)
     fill(spool)
-    kill_over_and_over(spool, start, 15, chance)
+    kill_over_and_over(start, 15, chance)
     finish(spool)
-    check(spool, undisturbed_ends[0], 5)
+    check(spool, of_photos, 5)
     masks(spool)
     for _ in range(15):
         # By `once`, which does not wait before it does a photo again.
-        command = spool.command("once", more=("--set", "scan.settle=200ms", *ALL))
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        victim = Victim(spool, "--set", "scan.settle=200ms", *ALL)
         time.sleep(chance.uniform(0.5, 3.5))
-        process.kill()
-        process.wait(10)
+        victim.kill()
     finish(spool)
-    check(spool, undisturbed_ends[1], 5)
+    check(spool, of_masks, 5)
 
 
 @soak
 @pytest.mark.parametrize("moment", range(1, 16))
 def test_killed_at_every_commit_of_a_thread(
-    spool: Spool, inject: Any, undisturbed_ends: tuple[Ends, Ends], moment: int
+    spool: Spool, inject: Any, of_photos: Ends, of_masks: Ends, moment: int
 ) -> None:
-    """Before the commit reaches the disk, so that the deed may be done and the ledger not know."""
     fill(spool)
-    words = ("--set", "scan.settle=200ms", "--set", "hands=1", *ALL)
-    command = spool.command("once", more=words)
-    for drop in (None, masks):
-        if drop:
-            finish(spool)
-            check(spool, undisturbed_ends[0], 5)
-            drop(spool)
-        for _ in range(6):
-            ended = subprocess.run(
-                [*inject(f"fdatasync:signal=SIGKILL:when={moment}"), *command],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=300,
-                check=False,
-            )
-            assert ended.returncode in (0, -9)
+    kill_at_commits(spool, inject, moment, *ALL)
     finish(spool)
-    check(spool, undisturbed_ends[1], 5)
+    check(spool, of_photos, 5)
+    masks(spool)
+    kill_at_commits(spool, inject, moment, *ALL)
+    finish(spool)
+    check(spool, of_masks, 5)
 
 
 @soak
@@ -163,12 +156,12 @@ def test_killed_while_review_and_archive_lie_on_other_disks(
     spool: Spool,
     start: Any,
     mount: Any,
-    undisturbed_ends: tuple[Ends, Ends],
+    of_photos: Ends,
     seed: int,
 ) -> None:
     for folder in ("review", "archive"):
         mount(Path(spool.root) / folder)
     fill(spool)
-    kill_over_and_over(spool, start, 12, random.Random(seed))
+    kill_over_and_over(start, 12, random.Random(seed))
     finish(spool)
-    check(spool, undisturbed_ends[0], 5)
+    check(spool, of_photos, 5)

@@ -22,6 +22,7 @@ def states(spool):
     return {job["name"]: job["state"] for job in spool.jobs()}
 
 
+@pytest.mark.soak  # tests/faults has it, quicker and at more places
 def test_a_file_whose_decoding_kills_its_process_is_set_aside(spool, start, inject, eventually):
     """Every process that reads it dies of a segmentation fault, at once."""
     spool.drop_pair("poison", seed=9)

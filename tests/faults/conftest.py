@@ -26,6 +26,7 @@ from helpers.fixtures import (
 )
 from helpers.reader import Reader
 from helpers.shim import Shim, build
+from helpers.spool import Spool
 from helpers.storeroom import Storeroom
 from helpers.tally import Tally
 from helpers.tracing import Tracer
@@ -138,6 +139,33 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
         yield Unit(container)
     finally:
         container.close()
+
+
+@pytest.fixture
+def unit(installed: Unit, tally: Tally, request: pytest.FixtureRequest) -> Iterator[Unit]:
+    """The installed service, of which nothing is left from the test before."""
+    installed.reset()
+    yield installed
+    name = getattr(request.node, "originalname", request.node.name)
+    tally.add("18 ends of the service under systemd", name, restarts=installed.restarts)
+
+
+@pytest.fixture(scope="session")
+def pairs_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, str]]:
+    """``pairs_of(count)`` → content hashes of what an undisturbed run without systemd makes of
+    ``unit.drop_pairs(count)``."""
+    known: dict[str, str] = {}
+
+    def find(count: int) -> dict[str, str]:
+        if len(known) < count:
+            other = Spool(tmp_path_factory.mktemp("undisturbed") / "root")
+            for number in range(max(count, 8)):
+                other.drop_pair(f"photo{number}", seed=number)
+            assert other.once("--model", "classical").returncode == 0
+            known.update(other.digests(other.outbox))
+        return {f"photo{number}.png": known[f"photo{number}.png"] for number in range(count)}
+
+    return find
 
 
 @pytest.fixture(scope="module")

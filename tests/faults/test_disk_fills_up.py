@@ -13,6 +13,7 @@ import pytest
 
 from helpers.campaign import PATIENT, digests
 from helpers.disks import Disk
+from helpers.filler import give_back, take_all_bytes, take_all_inodes
 from helpers.running import Running, eventually
 from helpers.standing import rows
 
@@ -33,25 +34,15 @@ class Full:
         self.folder = folder
 
     def fill(self):
-        with (self.folder / "filler").open("wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
-                    pass
-            except OSError:
-                return
+        take_all_bytes(self.folder)
 
     def free(self):
-        for filler in self.folder.glob("filler*"):
-            filler.unlink()
+        give_back(self.folder)
 
 
 class OutOfInodes(Full):
     def fill(self):
-        try:
-            for number in range(100_000):
-                (self.folder / f"filler{number}").touch()
-        except OSError:
-            return
+        take_all_inodes(self.folder)
 
 
 class OverQuota(Full):

@@ -88,7 +88,7 @@ def begin(start_all, tmp_path, folder, beneath, *options):
 )
 def test_what_another_computer_drops_is_found(start_all, tmp_path, blind, tally):
     beneath, folder = blind
-    every = 2.0
+    every = 1.0
     options = ("--set", f"scan.remote={every:g}s")
     lanes, spool, running = begin(start_all, tmp_path, folder, beneath, *options)
     seen = Seen(lanes, "blind")

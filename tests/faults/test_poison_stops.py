@@ -109,7 +109,7 @@ def play(folder, shim, tally, role, number, when, *options):
     return deaths
 
 
-@pytest.mark.parametrize("role", ["photo", "rough"])
+@pytest.mark.parametrize("role", ["photo", pytest.param("rough", marks=pytest.mark.soak)])
 def test_a_file_that_kills_is_set_aside_and_the_queue_goes_on(tmp_path, shim, tally, role):
     assert 1 < play(tmp_path, shim, tally, role, signal.SIGSEGV, "looked at") <= MOST
 

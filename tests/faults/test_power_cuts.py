@@ -175,7 +175,9 @@ def play(plant, chance, tally, reader, cuts, events=EVENTS):
     plant.finish()
 
 
-@pytest.mark.parametrize(("kind", "apart"), [("ext4", False), ("xfs", True)])
+@pytest.mark.parametrize(
+    ("kind", "apart"), [("ext4", False), pytest.param("xfs", True, marks=pytest.mark.soak)]
+)
 def test_what_was_done_survives_a_power_cut(make_plant, tally, reader, kind, apart):
     plant = make_plant(kind, apart=apart, tags=TAGS[:1])
     play(plant, random.Random(kind), tally, reader, 1, events=("done",))

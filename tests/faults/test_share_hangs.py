@@ -8,24 +8,21 @@ a frozen local disk, and hands that are stopped.
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import time
 from statistics import median
 
 import pytest
 
-from helpers.campaign import PATIENT, digests
+from helpers.campaign import PATIENT
+from helpers.neighbours import HANDS, Neighbours
 from helpers.running import eventually
-from helpers.spool import Lanes, Spool
-from helpers.standing import rows
 
 PROMISE = "7 hangs survived, by kind"
 WATCHDOG = 6.0
 """Seconds after which systemd would end the service."""
 ENDS = 15.0
 IMPATIENT = ("--set", "scan.answer_within=2s", "--set", "scan.remote=1s")
-HANDS = 4
 WAYS = {
     "idle": (),
     "at work": (),
@@ -47,64 +44,9 @@ def killed(pid):
     return bool(pending & 1 << 8) and not facts["State"].strip().startswith("Z")
 
 
-class Plant:
-    """A lane on a share, one beside it on the local disk, and the state on the local disk."""
-
-    def __init__(self, tmp_path, share):
-        self.share = share
-        self.lanes = Lanes(tmp_path / "root", hands=HANDS)
-        # Of folders where nothing hangs, to compare how long a command takes.
-        self.other = Spool(tmp_path / "other")
-        self.well = self.lanes.lane("well", model="flat")
-        self.lanes.lane("ill", model="flat", root=str(share.folder))
-        # What the test looks at never hangs.
-        self.ill = Spool(share.source, self.lanes.where)
-        self.names = (f"photo{number}" for number in itertools.count())
-        self.stems = []
-
-    def drop(self, count=1, *lanes):
-        """The same pairs into each lane (both, if none is named)."""
-        for _ in range(count):
-            number = len(self.stems)
-            self.stems.append(next(self.names))
-            for lane in lanes or (self.well, self.ill):
-                lane.drop_pair(self.stems[-1], seed=number)
-
-    def states(self, lane):
-        return {row.name: row.state for row in rows(self.lanes.root / "state") if row.lane == lane}
-
-    def done(self, lane):
-        """Whether all of a lane's drops are."""
-        found = self.states(lane)
-        wanted = {f"{stem}.png" for stem in self.stems}
-        return {name for name in wanted if found.get(name) == "done"} == wanted
-
-    def status(self):
-        """What it says of the lanes, how long it took, and how long where nothing hangs."""
-        began = time.monotonic()
-        self.other.status()
-        middle = time.monotonic()
-        lanes = {lane["name"]: lane for lane in self.lanes.status()["lanes"]}
-        return lanes, time.monotonic() - middle, middle - began
-
-    def check(self, attempts=1):
-        """Both lanes made the same of the same; exactly once, and at the first attempt."""
-        outputs = digests(self.well, self.well.outbox)
-        assert set(outputs) == {f"{stem}.png" for stem in self.stems}
-        assert digests(self.ill, self.ill.outbox) == outputs
-        for spool in (self.well, self.ill):
-            assert spool.files(spool.inbox) == []
-            assert spool.digests(spool.archive) == spool.dropped
-            assert not list(spool.root.rglob(".retouchd-*.tmp"))
-        jobs = self.lanes.jobs()
-        assert len(jobs) == 2 * len(outputs)
-        assert {job["state"] for job in jobs} == {"done"}
-        assert {job["attempts"] for job in jobs} == {1} or attempts is None
-
-
 @pytest.fixture
 def plant(tmp_path, make_share):
-    return Plant(tmp_path, make_share())
+    return Neighbours(tmp_path, make_share())
 
 
 @pytest.fixture
@@ -131,8 +73,7 @@ def live_through(plant, running, notified, children, how, seconds):
     plant.share.hang(*WAYS[how])
     began = time.monotonic()
     if how != "idle":
-        for number, stem in enumerate(plant.stems[1:], 1):
-            plant.well.drop_pair(stem, seed=number)
+        plant.drop_again()
     lost, took, elsewhere, paused = 0, [], [], False
     while time.monotonic() < began + seconds or not plant.done("well") or not paused:
         assert time.monotonic() < began + seconds + 240, "".join(running.raw[-40:])
@@ -191,7 +132,7 @@ def test_it_goes_on_while_a_share_hangs_for_ten_minutes(
 @pytest.mark.parametrize("how", [pytest.param("idle", marks=pytest.mark.soak), "at work"])
 def test_it_ends_in_time_while_a_share_hangs_and_starts_again(start_all, plant, begin, tally, how):
     """With the deadlines that everybody has, so that nobody knows yet that the share hangs."""
-    running = begin()
+    running = begin("--set", "scan.remote=1s")
     if how == "at work":
         plant.drop(5, plant.ill)
         running.wait_for("running", 2, lane="ill")
@@ -203,8 +144,7 @@ def test_it_ends_in_time_while_a_share_hangs_and_starts_again(start_all, plant, 
     assert "running" not in plant.states("ill").values()
     again = start_all(plant.lanes, *PATIENT, *IMPATIENT)
     again.wait_for("lane paused", lane="ill")
-    for number, stem in enumerate(plant.stems[1:], 1):
-        plant.well.drop_pair(stem, seed=number)
+    plant.drop_again()
     assert eventually(lambda: plant.done("well"))
     plant.share.heal()
     assert eventually(lambda: plant.done("ill"), 120)
@@ -241,8 +181,7 @@ def test_it_goes_on_after_a_share_that_answers_everything_with_an_error(
         plant.share.die()
     else:
         plant.share.err(trouble)
-    for number, stem in enumerate(plant.stems[1:], 1):
-        plant.well.drop_pair(stem, seed=number)
+    plant.drop_again()
     assert eventually(lambda: plant.done("well"), 120)
     assert eventually(lambda: bool(plant.status()[0]["ill"]["paused"]))
     assert "quarantined" not in plant.states("ill").values()

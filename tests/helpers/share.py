@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_SERVER = Path(__file__).with_name("passthrough.py")
+_TESTS = str(Path(__file__).parents[1])
 
 
 class Share:
@@ -37,7 +37,10 @@ class Share:
         self._control.write_text("")
         words = [str(self.source), str(self.folder), str(self._control)]
         server = subprocess.Popen(
-            [sys.executable, "-P", str(_SERVER), *words], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-P", "-m", "helpers.passthrough", *words],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": _TESTS},
         )
         self._servers.append(server)
         assert server.stdout

@@ -55,8 +55,8 @@ def file(pixels: np.ndarray | Image.Image, kind: str = "PNG", **options: Any) ->
 
 def deep_file(pixels: np.ndarray, suffix: str) -> bytes:
     """16 bits, encoded by OpenCV."""
-    order = pixels[..., [2, 1, 0]] if pixels.shape[2] == 3 else pixels
-    data: np.ndarray = cv2.imencode(suffix, order)[1]
+    order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(pixels.shape[2])
+    data: np.ndarray = cv2.imencode(suffix, pixels[..., order] if order else pixels)[1]
     return data.tobytes()
 
 

@@ -14,6 +14,7 @@ import yaml
 from helpers.container import Container
 from helpers.running import eventually
 from helpers.spool import Spool
+from helpers.standing import rows
 
 COMMAND = "/opt/retouchd/bin/retouchd"
 CONFIG = "/etc/retouchd/config.yaml"
@@ -142,6 +143,32 @@ class Unit:
     def wait_for(self, event: str, count: int = 1, timeout: float = 60, **wanted: Any) -> None:
         """Until the service has said something so often."""
         assert eventually(lambda: len(self.said(event, **wanted)) >= count, timeout), self.story()
+
+    def drop_pairs(self, count: int, first: int = 0) -> None:
+        """photo0, photo1 … with their masks."""
+        for number in range(first, first + count):
+            self.spool.drop_pair(f"photo{number}", seed=number)
+
+    def back(self, restarts: int, within: float) -> None:
+        """Wait until it is ready again after so many restarts."""
+        came = eventually(lambda: self.restarts >= restarts and self.is_active(), within)
+        assert came, self.story()
+        assert self.restarts == restarts
+
+    def check(self, expected: dict[str, str]) -> None:
+        """Each pair exactly once, and no job is blamed for anything. expected: of the outputs,
+        content hashes by name; waits until they are there."""
+        assert eventually(lambda: self._finished() >= len(expected), 120), self.story()
+        jobs, found = self.spool.jobs(), self.spool.digests(self.spool.outbox)
+        assert [n for n in {*found, *expected} if found.get(n) != expected.get(n)] == [], (
+            self.story()
+        )
+        self.spool.check_exactly_once(expected)
+        assert {job["crashes"] for job in jobs} == {0}
+        assert not list(self.spool.root.rglob(".retouchd-*.tmp"))
+
+    def _finished(self) -> int:
+        return sum(row.state == "done" for row in rows(self.state))
 
     def story(self) -> str:
         lines = self.run("journalctl", "--no-pager", "-o", "cat", "-n", "60").stdout

@@ -6,7 +6,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from helpers.commands import Commands
 
@@ -65,3 +66,24 @@ class Victim:
         assert not self._reader.is_alive(), "another process still holds the service's stderr"
         if self.process.stderr:
             self.process.stderr.close()
+
+
+def kill_again_and_again(start: Callable[..., Any], lives: Iterable[float], *options: str) -> None:
+    """Services one after the other, each killed so many seconds after its start."""
+    for seconds in lives:
+        running = start(*options)
+        time.sleep(seconds)
+        running.kill()
+
+
+def kill_at_commits(
+    spool: Commands, inject: Callable[..., list[str]], moment: int, *options: str
+) -> None:
+    """Six runs one after the other, each killed at the n-th commit of a thread, where it makes so
+    many: before that reaches the disk, so that the deed may be done and the ledger not know."""
+    words = ("--set", "scan.settle=200ms", "--set", "hands=1", *options)
+    for _ in range(6):
+        under = inject(f"fdatasync:signal=SIGKILL:when={moment}")
+        victim = Victim(spool, *words, under=under)
+        victim.wait(300)
+        assert victim.process.returncode in (0, -9), "".join(victim.lines)
