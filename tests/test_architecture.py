@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -71,11 +74,13 @@ PURE = [
     "job",
     "laplacian",
     "fitting",
+    "marks",
     "masks",
     "multigrid",
     "multilevel",
     "namesakes",
     "naming",
+    "nearly",
     "onnx_contract",
     "onnx_ports",
     "onnx_tensors",
@@ -97,6 +102,7 @@ PURE = [
     "triage",
     "trimap",
     "underlying",
+    "waiting",
     "ways",
 ]
 OUTSIDE = {
@@ -180,6 +186,22 @@ def test_every_dependency_is_owned_or_common() -> None:
     common = {"numpy", "cv2", "pydantic_core", "retouchd"}
     used = {found.split(".")[0] for tree in SOURCES.values() for found in imports(tree)}
     assert used - common - set(OWNERS) - sys.stdlib_module_names == set()
+
+
+def test_every_dependency_is_declared() -> None:
+    """Else it is there only as long as another package happens to bring it along."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["demo"], *extras["onnx"]]
+    declared = {re.split(r"[^\w.-]", one)[0].lower() for one in wanted}
+    used = {found.split(".")[0] for tree in SOURCES.values() for found in imports(tree)}
+    installed = packages_distributions()
+    lacking = {
+        name
+        for name in used - sys.stdlib_module_names - {"retouchd", "pydantic_core"}
+        if not declared & {one.lower().replace("_", "-") for one in installed.get(name, [name])}
+    }
+    assert lacking == set()
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -166,11 +166,37 @@ def test_an_empty_hint_leaves_no_blank() -> None:
         (errno.EBUSY, IoTrouble),
     ],
 )
-def test_what_the_system_says_has_a_meaning(number: int, kind: type[TransientError]) -> None:
+def test_what_the_system_says_has_a_meaning(
+    number: int, kind: type[TransientError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
     error = from_os_error(OSError(number, os.strerror(number)), "/srv/x")
     assert type(error) is kind
     assert "/srv/x" in error.message
     assert "<" not in error.message + error.advice
+
+
+@pytest.mark.parametrize(
+    ("number", "path"), [(errno.EROFS, "/srv/new"), (errno.EACCES, "/home/anna/new")]
+)
+def test_under_systemd_the_cure_of_a_new_folder_is_named(
+    number: int, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sandbox makes all folders read-only that the unit does not name, and hides homes."""
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    error = from_os_error(OSError(number, os.strerror(number)), path)
+    assert isinstance(error, ReadOnly)
+    assert "`retouchd service install` again" in error.advice
+    assert path in error.message
+    monkeypatch.delenv("INVOCATION_ID")
+    elsewhere = from_os_error(OSError(number, os.strerror(number)), path)
+    assert "service install" not in elsewhere.advice
+
+
+def test_a_right_that_lacks_is_no_matter_of_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "0" * 32)
+    error = from_os_error(PermissionError(errno.EACCES, "Permission denied"), "/srv/new")
+    assert "service install" not in error.advice
 
 
 def test_only_the_environment_pauses_and_only_drops_are_set_aside() -> None:

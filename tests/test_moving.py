@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from retouchd import files, moving
-from retouchd.errors import FileBusy, NotARegularFile, TooLarge
+from retouchd.errors import FileBusy, NotARegularFile, ReadOnly, TooLarge
 from retouchd.job import FileStat
 from retouchd.moving import Outcome, move
 from retouchd.roots import MARKER, Root
@@ -328,3 +328,24 @@ def test_copying_takes_no_more_memory_than_a_part_of_the_file(far: Place) -> Non
     tracemalloc.stop()
     assert moved.outcome is Outcome.MOVED
     assert peak < 48 << 20
+
+
+def test_a_folder_that_lets_nothing_out_is_the_one_that_is_named(make_root: MakeRoot) -> None:
+    """People make folders in an inbox, by default for nobody else to write in."""
+    source, target = make_root("inbox"), make_root("archive")
+    theirs = Path(source.ref.path, "theirs")
+    theirs.mkdir()
+    (theirs / "photo.png").write_bytes(b"pixels")
+    theirs.chmod(0o555)
+    Path(target.ref.path).chmod(0o777)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)  # nothing is denied to root
+    try:
+        with pytest.raises(ReadOnly) as caught:
+            move(source, "theirs/photo.png", target, DST, None, TOKEN)
+    finally:
+        os.seteuid(before)
+        theirs.chmod(0o755)
+    assert caught.value.facts["path"] == str(theirs)
+    assert (theirs / "photo.png").exists()

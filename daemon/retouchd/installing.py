@@ -34,6 +34,8 @@ FIRST_CONFIG = """\
 # The configuration of retouchd. `retouchd config show` prints every setting in force.
 #
 # Drop photo.jpg and photo_mask.png (white: remove this) into /srv/retouch/inbox.
+# After a lane with another folder was added, run `retouchd service install` again, and the commands
+# that it prints: the service may write only to folders that were here then.
 lanes:
   - name: inpaint
     root: /srv/retouch      # inbox, outbox, archive and failed are folders in it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -69,10 +70,19 @@ def move(
         return _complete(source, src, target, dst, token)
     except OSError as error:
         if error.errno != errno.EXDEV:
-            raise from_os_error(error, target.shown(dst)) from None
+            raise from_os_error(error, _refuser(source, src, target, dst, error)) from None
         if files.stat(target, dst):
             return _complete(source, src, target, dst, token)
         return _copy(source, src, target, dst, there, token, max_bytes)
+
+
+def _refuser(source: Root, src: str, target: Root, dst: str, error: OSError) -> str:
+    """The path to name: a folder that people made often lets nobody else take files out of it."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        with contextlib.suppress(OSError), parent(source, src) as (old, _):
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=old, effective_ids=True):
+                return source.shown(os.path.dirname(src))
+    return target.shown(dst)
 
 
 def _arrived(source: Root, src: str, target: Root, dst: str, expected: FileStat | None) -> bool:

@@ -57,6 +57,20 @@ def deep_avif() -> bytes:
     return encode(Photo(photo(3, True), Metadata("avif", bit_depth=10))).data
 
 
+def heic() -> bytes:
+    return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(60)
+
+
+def raw() -> bytes:
+    """As most cameras': a preview in front, and the sensor's data behind, in a TIFF's order."""
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        small = np.ascontiguousarray(photo()[::2, ::2])
+        writer.write(small, subfiletype=1, subifds=1, photometric="rgb", metadata=None)
+        writer.write(grey(True), photometric="cfa", metadata=None)
+    return stream.getvalue()
+
+
 def lab() -> bytes:
     return saved("TIFF", Image.fromarray(photo()).convert("LAB"))
 
@@ -110,5 +124,12 @@ CASES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "AVIF, animated": (".avif", lambda: film("AVIF")),
     "GIF": (".png", lambda: saved("GIF", photo())),
     "JPEG 2000": (".jpg", lambda: saved("JPEG2000", photo())),
+    "JPEG XL": (".jxl", lambda: b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60)),
+    "HEIC (iPhones)": (".heic", heic),
+    "HEIC, called .jpg": (".jpg", heic),
+    "camera raw (DNG, NEF, ARW, …)": (".dng", raw),
+    "camera raw (CR2)": (".cr2", lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(60)),
+    "Photoshop (PSD, PSB)": (".psd", lambda: b"8BPS\0\1" + bytes(60)),
+    "PDF": (".pdf", lambda: saved("PDF", photo())),
 }
 """Each row of the first table, and a file like that."""

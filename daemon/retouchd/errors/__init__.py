@@ -24,11 +24,14 @@ from retouchd.errors.crossing import from_wire
 from retouchd.errors.from_os import from_os_error
 from retouchd.errors.lasting import (
     Ambiguous,
+    CalledOff,
     GaveUp,
     LinkedElsewhere,
     MaskCoversTooMuch,
+    MaskGrowsTooMuch,
     MaskLooksInverted,
     MaskSizeWrong,
+    MaskTooFaint,
     MaskUnreadable,
     NotAnImage,
     NotARegularFile,
@@ -72,12 +75,14 @@ from retouchd.errors.starting import (
     ModelUnusable,
     NoSuchJob,
     StartError,
+    WrongRequest,
     WrongState,
 )
 
 __all__ = [
     "Ambiguous",
     "BackgroundMissing",
+    "CalledOff",
     "CannotInstall",
     "CannotWrite",
     "ConfigInvalid",
@@ -99,8 +104,10 @@ __all__ = [
     "LedgerUnusable",
     "LinkedElsewhere",
     "MaskCoversTooMuch",
+    "MaskGrowsTooMuch",
     "MaskLooksInverted",
     "MaskSizeWrong",
+    "MaskTooFaint",
     "MaskUnreadable",
     "ModelUnusable",
     "NoSuchJob",
@@ -123,6 +130,7 @@ __all__ = [
     "Truncated",
     "Unexpected",
     "Unsupported",
+    "WrongRequest",
     "WrongState",
     "from_os_error",
     "from_wire",
