@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from retouchd import patch_closest
+from retouchd.patch_closest import closest
 from retouchd.patch_level import REACH, SHIFTS, SIDE, PatchLevel, nearest
 from retouchd.patch_seams import laid
-from retouchd.patch_search import Search, best_of_all
+from retouchd.patch_search import Search
 from retouchd.patch_vote import blend, origins
 from retouchd.poisson import correction
 
@@ -53,18 +55,61 @@ def test_the_search_finds_most_of_what_comparing_all_finds():
     one = level()
     half = one.planes[:, :, :24]
     one.planes[:, :, 24:] = half  # so that there is a perfect source for many
-    best = best_of_all(one)
-    assert best is not None
     random = np.random.default_rng(0)
+    best = closest(one, one.targets, random)
     search = Search(one, random.choice(one.sources, len(one.targets)))
     before = search.cost.sum()
     for _ in range(8):
         search.spread((2, 1))
-        search.wander(random)
+        search.wander(24, random)
     wanted = Search(one, best).cost.sum()
     assert search.cost.sum() - wanted < 0.25 * (before - wanted)
     assert one.fit[search.match].all()
     assert np.array_equal(search.cost, Search(one, search.match).cost)
+
+
+@pytest.mark.parametrize("at_once", [7, 1 << 11])
+def test_the_closest_source_is_the_one_that_differs_least_where_it_is_known(at_once, monkeypatch):
+    monkeypatch.setattr(patch_closest, "_AT_ONCE", at_once)
+    one = level(side=24, hole=(slice(9, 14), slice(9, 15)))
+    known = ~one.hole
+    found = closest(one, one.targets, np.random.default_rng(0), known.ravel())
+    seen = np.indices((SIDE, SIDE)).sum(0) % 2 == 0
+    for middle, source in zip(one.targets[::11], found[::11], strict=True):
+        there = seen & patch(PatchLevel(known[None], known, known), middle)[0]
+        apart = [np.square(patch(one, middle) - patch(one, s))[:, there].sum() for s in one.sources]
+        assert source == one.sources[np.argmin(apart)]
+
+
+def test_of_too_many_sources_some_are_looked_at(monkeypatch):
+    one = level()
+    monkeypatch.setattr(patch_closest, "_ALL", 40 * len(one.targets))
+    monkeypatch.setattr(patch_closest, "_SOME", 30 * len(one.targets))
+    found = closest(one, one.targets, np.random.default_rng(0))
+    assert 1 < len(np.unique(found)) <= 30
+    assert one.fit[found].all()
+
+
+def test_what_was_painted_since_is_compared_anew():
+    one = level()
+    search = Search(one, np.full(len(one.targets), one.sources[0]))
+    one.planes[:, one.hole] = 0.5
+    search.compare()
+    assert np.array_equal(search.cost, Search(one, search.match).cost)
+
+
+def test_patches_at_one_side_have_no_say_at_the_other():
+    one = level(hole=(slice(10, 30), np.r_[0:5, 43:48]))
+    one.planes[:] = np.where(np.indices((48, 48))[0] < 40, 0.25, 0.75)
+    left = one.targets % one.width < 24
+    dark, light = 35 * one.width + 10, 43 * one.width + 10
+    match = np.where(left, dark, light)
+    cost = np.zeros(len(match), np.int32)
+    blend(one, match, cost)
+    assert one.planes[:, 10:30, :5] == pytest.approx(0.25)
+    assert one.planes[:, 10:30, 43:] == pytest.approx(0.75)
+    rows = origins(one, match, cost) // one.width
+    assert ((rows < 40) == (one.painted % one.width < 24)).all()
 
 
 def test_the_cost_is_the_difference_at_every_other_pixel():
@@ -103,7 +148,7 @@ def test_a_pixel_is_copied_from_the_best_patch_over_it():
         assert origin[24 * one.width + 22 + one.step(shift)] == one.sources[-1] + one.step(shift)
 
 
-@pytest.mark.parametrize("side", [33, 64])
+@pytest.mark.parametrize("side", [33, 64, 129])
 def test_a_picture_is_found_from_its_differences(side):
     y, x = np.mgrid[0:side, 0:side] / np.float32(side)
     wave = np.sin(5 * x + 3 * y)[..., None] * np.ones(3, np.float32)

@@ -93,6 +93,13 @@ def test_thin_holes_are_those_of_classical():
     assert np.array_equal(patchmatch.fill(photo, mask), classical.fill(photo, mask))
 
 
+def test_classical_works_only_where_its_fill_is_used(monkeypatch):
+    photo, mask = checkers(), square(128, 40, 44, 40)
+    filled = patchmatch.fill(photo, mask)
+    monkeypatch.setattr(classical, "fill", None)
+    assert np.array_equal(patchmatch.fill(photo, mask), filled)
+
+
 def test_a_thin_part_beside_a_thick_one_is_filled_but_never_copied():
     photo = checkers()
     mask = square(128, 40, 40, 40)

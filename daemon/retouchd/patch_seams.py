@@ -10,6 +10,7 @@ from retouchd.poisson import correction
 from retouchd.samples import Unit
 
 _EDGE = 0.25  # of the range: a step as large is an edge, and 1/e of it is levelled
+_PAIRS = ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:]))  # neighbours, down and across
 
 
 def laid(level: PatchLevel, origin: Index) -> Unit:
@@ -25,10 +26,8 @@ def laid(level: PatchLevel, origin: Index) -> Unit:
     source[level.painted] = origin
     place = _around(level.hole)
     source, hole = source.reshape(level.hole.shape)[place], level.hole[place]
-    across, down = _step(picture, 1), _step(picture, 0)
-    right = _excess(across, across[place], source, hole, 1)
-    below = _excess(down, down[place].swapaxes(0, 1), source.T, hole.T, level.width)
-    picture[place] += correction(right, below.swapaxes(0, 1), hole)
+    right, below = (_excess(picture, place, source, hole, axis) for axis in (1, 0))
+    picture[place] += correction(right, below, hole)
     return picture
 
 
@@ -39,27 +38,35 @@ def _around(hole: Flags) -> tuple[slice, slice]:
     return rows, slice(max(0, left - 1), left + width + 1)
 
 
+def _excess(
+    picture: Unit, place: tuple[slice, slice], source: Index, hole: Flags, axis: int
+) -> Unit:
+    """[h, w, 3], how much more than it does each pixel's next one along an axis should differ.
+
+    picture: [H, W, 3]. place: the part of it that is looked at. source: [h, w], where each of its
+    pixels is from: flat indexes, itself where it is known. hole: [h, w].
+    """
+    here, there = _PAIRS[axis]
+    step = _step(picture, axis)
+    stride = (picture.shape[1], 1)[axis]
+    excess = np.zeros((*hole.shape, 3), np.float32)
+    # What the second of a pair wants is the step that leads to its own source. What is known wants
+    # what there is.
+    wish = step.reshape(-1, 3)[source[here]]
+    wish += step.reshape(-1, 3)[source[there] - stride]
+    wish -= 2 * step[place][here]
+    share = np.where(hole[here] & hole[there], np.float32(0.5), np.float32(1))
+    # Levelling an edge that nothing goes on from would smear its two colours over all the hole.
+    red, green, blue = cv2.split(np.abs(wish))
+    size = share * np.maximum(np.maximum(red, green), blue)
+    share *= np.exp(-np.square(size / np.float32(_EDGE)))
+    excess[here] = wish * share[..., None]
+    return excess
+
+
 def _step(picture: Unit, axis: int) -> Unit:
     """[H, W, 3], by how much the next pixel along an axis differs from each; 0 for the last."""
-    last = picture[:, -1:] if axis else picture[-1:]
-    return np.diff(picture, axis=axis, append=last)
-
-
-def _excess(step: Unit, now: Unit, source: Index, hole: Flags, stride: int) -> Unit:
-    """[h, w, 3], by how much more the next pixel of a row should differ from each than it does.
-
-    step: [H, W, 3], of the whole picture, along the rows of what follows. now: [h, w, 3], the part
-    of it that is looked at. source: [h, w], where each of its pixels is from: flat indexes, itself
-    where it is known. hole: [h, w]. stride: between flat indexes of a row's neighbours.
-    """
-    steps = step.reshape(-1, 3)
-    here, there = hole[:, :-1], hole[:, 1:]
-    # What the right one of a pair wants is the step that leads to its own source.
-    wish = here[..., None] * steps[source[:, :-1]]
-    wish += there[..., None] * steps[source[:, 1:] - stride]
-    wishes = (here.astype(np.float32) + there)[..., None]
-    excess = np.zeros_like(now)
-    excess[:, :-1] = np.where(wishes > 0, wish / np.maximum(wishes, 1) - now[:, :-1], 0)
-    # Levelling an edge that nothing goes on from would smear its two colours over all the hole.
-    size = np.abs(excess).max(axis=2, keepdims=True)
-    return np.asarray(excess * np.exp(-np.square(size / np.float32(_EDGE))), np.float32)
+    step = np.zeros_like(picture)
+    here, there = _PAIRS[axis]
+    np.subtract(picture[there], picture[here], out=step[here])
+    return step

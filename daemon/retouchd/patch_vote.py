@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from retouchd.patch_level import REACH, SEEN, SHIFTS, Index, PatchLevel
+from retouchd.patch_level import SEEN, SHIFTS, Index, PatchLevel
 
 _COMMON = 60  # per cent of the patches that are no worse than what counts as usual
 _FADE = 1.1  # by which a patch counts less, a pixel deeper in the hole …
 _DEEPEST = 40.0  # … down to here
 _CENTRAL = 0.05  # how much a patch's middle is preferred to its rim, by squared distance
-_AT_ONCE = 1 << 16  # pixels
+_AT_ONCE = 1 << 12  # pixels: what fits a processor's cache
+
+_T = TypeVar("_T", np.float32, np.int64)
 
 
 def blend(level: PatchLevel, match: Index, cost: NDArray[np.int32]) -> None:
@@ -24,53 +29,43 @@ def blend(level: PatchLevel, match: Index, cost: NDArray[np.int32]) -> None:
     usual = np.percentile(cost, _COMMON) + 1
     weight = np.exp(-np.square(cost / usual) / 2) * _FADE ** -np.minimum(level.depth, _DEEPEST)
     # Where all are bad, they still have to agree on something.
-    weight = (weight + 1e-12).astype(np.float32)
+    weights = _placed(level, (weight + 1e-12).astype(np.float32), 0)
+    matches = _placed(level, match, match[0])
+    steps = level.steps(SEEN)
     for pixels in _parts(level.painted):
-        total = np.zeros((4, len(pixels)), np.float32)
-        weights = np.zeros(len(pixels), np.float32)
-        for shift in SEEN:
-            patch, over = _patches(level, pixels, shift)
-            share = np.where(over, np.take(weight, patch), np.float32(0))
-            origin = np.take(match, patch) - level.step(shift)
-            for number, plane in enumerate(level.pixels):
-                total[number] += share * np.take(plane, origin)
-            weights += share
-        level.pixels[:, pixels] = total / weights
+        middles = pixels + steps
+        share = weights.take(middles, mode="wrap")
+        whole = share.sum(axis=0)
+        origin = matches.take(middles, mode="wrap") - steps
+        for plane in level.pixels:
+            plane[pixels] = np.einsum("sn,sn->n", share, plane.take(origin)) / whole
 
 
 def origins(level: PatchLevel, match: Index, cost: NDArray[np.int32]) -> Index:
     """[painted], for each pixel of the hole the one that the best patch over it shows there."""
-    return np.concatenate(
-        [_origins(level, pixels, match, cost) for pixels in _parts(level.painted)]
-    )
-
-
-def _origins(level: PatchLevel, pixels: Index, match: Index, cost: NDArray[np.int32]) -> Index:
-    least = np.full(len(pixels), np.inf)
-    origin = np.zeros(len(pixels), np.int64)
-    for shift in SHIFTS:
-        number, over = _patches(level, pixels, shift)
-        penalty = 1 + _CENTRAL * (shift[0] ** 2 + shift[1] ** 2)
-        price = np.where(over, penalty * (cost[number] + 1.0), np.inf)
-        better = price < least
-        least[better] = price[better]
-        origin[better] = match[number[better]] - level.step(shift)
-    return origin
+    prices = _placed(level, (cost + 1).astype(np.float32), np.inf)
+    matches = _placed(level, match, match[0])
+    steps = level.steps(SHIFTS)
+    away = np.square(SHIFTS).sum(axis=1, keepdims=True)
+    penalty = (1 + _CENTRAL * away).astype(np.float32)
+    found = []
+    for pixels in _parts(level.painted):
+        price = prices.take(pixels + steps, mode="wrap") * penalty
+        step = steps.ravel()[cv2.reduceArgMin(price, 0).ravel()]
+        found.append(matches[pixels + step] - step)
+    return np.concatenate(found)
 
 
 def _parts(pixels: Index) -> list[Index]:
     return [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
 
 
-def _patches(
-    level: PatchLevel, pixels: Index, shift: tuple[int, int]
-) -> tuple[Index, NDArray[np.bool_]]:
-    """The number of the patch whose middle lies a shift away from each pixel, and whether there is
-    one; where not, the number is that of another."""
-    rows, columns = level.rows_columns(pixels)
-    height, width = level.hole.shape
-    rows, columns = rows + shift[0], columns + shift[1]
-    inside = (rows >= REACH) & (rows < height - REACH)
-    inside &= (columns >= REACH) & (columns < width - REACH)
-    middle = np.where(inside, pixels + level.step(shift), level.targets[0])
-    return level.number[middle].astype(np.int64), inside
+def _placed(level: PatchLevel, values: NDArray[_T], elsewhere: float) -> NDArray[_T]:
+    """[H · W], what belongs to each target, at its middle.
+
+    A shift over the picture's side leads into the next row, or around to the other end. Neither
+    needs a check: that is next to the border again, where no target has its middle.
+    """
+    placed = np.full(level.hole.size, elsewhere, values.dtype)
+    placed[level.targets] = values
+    return placed

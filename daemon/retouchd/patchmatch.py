@@ -7,13 +7,14 @@ copy of a known one, but for slow changes of light (``patch_seams``). So texture
 and lines as lines, where diffusion (``classical``) leaves a blur; it knows of no objects, and what
 is only in the hole stays unknown.
 
-Thin holes are filled by ``classical``: there a blur is not seen, and it is up to 1 dB closer to the
-truth (measured). Equal pictures get equal fills: chance is seeded.
+Thin holes are filled by ``classical``: it costs less, and there a blur is hardly seen. Equal
+pictures get equal fills: chance is seeded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,12 +23,12 @@ from numpy.typing import NDArray
 
 from retouchd import classical
 from retouchd.engine import Pixels
-from retouchd.patch_level import SIDE, Flags, Index, PatchLevel, nearest
+from retouchd.patch_level import Flags, PatchLevel, depths, nearest, sources_outside
 from retouchd.patch_onion import peel
 from retouchd.patch_seams import laid
-from retouchd.patch_search import Search, best_of_all
+from retouchd.patch_search import Search
 from retouchd.patch_vote import blend, origins
-from retouchd.samples import Unit, is_hole
+from retouchd.samples import Unit, is_hole, to_unit
 
 _THIN = 4.0  # px to the next known pixel, at most
 _COARSEST = 5.0  # px likewise, where the first guess is made
@@ -36,6 +37,8 @@ _LEAST_SOURCES = 64
 _DETAIL = 0.5  # weight of how much detail there is, against a colour
 _WINDOW = 9  # px that this is a mean over
 _PASSES = (2, 3, 6)  # at full size, half of it, and below
+_NEAR = 16  # px around a match that are searched; the coarser sizes have seen the rest
+_PAIRS = 150_000_000  # of patches that may be compared with all at the coarsest size
 _WORK = 600_000  # targets that all passes of one size may look at
 
 
@@ -46,40 +49,38 @@ def fill(image: Pixels, mask: NDArray[np.uint8]) -> Unit:
     Returns [H, W, 3] float32 in [0, 1]; known pixels are the input's. Where there is too little
     around the hole to take patches from, the fill is that of ``classical``.
     """
-    smooth = classical.fill(image, mask)
     hole = is_hole(mask)
     thick = _thick(hole)
-    if not thick.any() or min(hole.shape) < SIDE:
-        return smooth
-    levels = list(_levels(smooth, thick, hole))
-    if len(levels[0].sources) < _LEAST_SOURCES:
-        return smooth
-    match = _paint(levels)
-    finest = levels[0]
-    origin = origins(finest, match, Search(finest, match).cost)
-    return np.clip(laid(finest, origin), 0, 1)
+    if not thick.any() or np.count_nonzero(sources_outside(hole)) < _LEAST_SOURCES:
+        return classical.fill(image, mask)
+    # What is under the thick parts does not matter: nobody looks there before it is painted.
+    known = to_unit(image) if np.array_equal(thick, hole) else classical.fill(image, mask)
+    levels = list(_levels(known, thick, hole))
+    found = _paint(levels)
+    origin = origins(levels[0], found.match, found.cost)
+    return np.clip(laid(levels[0], origin), 0, 1)
 
 
 def _thick(hole: Flags) -> Flags:
     """The parts of a hole that are not thin everywhere."""
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = depths(hole)
     if depth.max() <= _THIN:
         return np.zeros_like(hole)
     count, labels = cv2.connectedComponents(hole.astype(np.uint8))
     deep = np.zeros(count, np.bool_)
-    deep[np.unique(labels[depth > _THIN])] = True
+    deep[labels[depth > _THIN]] = True
     thick: Flags = deep[labels]
     return thick
 
 
-def _levels(smooth: Unit, hole: Flags, unfit: Flags) -> Iterator[PatchLevel]:
-    """The picture at full size, and halved until its hole is shallow."""
-    planes = np.stack([*cv2.split(smooth), _DETAIL * _detail(smooth, unfit)])
+def _levels(image: Unit, hole: Flags, unfit: Flags) -> Iterator[PatchLevel]:
+    """The picture at full size, and halved until its hole is shallow and not too much work."""
+    planes = np.stack([*cv2.split(image), _DETAIL * _detail(image, unfit)])
     level = PatchLevel(planes, hole, unfit)
     while True:
         yield level
-        depth = cv2.distanceTransform(level.hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-        if depth.max() <= _COARSEST or min(level.hole.shape) < 2 * _LEAST_SIDE:
+        done = depths(level.hole).max() <= _COARSEST and len(level.targets) <= _WORK
+        if done or min(level.hole.shape) < 2 * _LEAST_SIDE:
             return
         coarse = _halved(level)
         if not coarse.hole.any() or len(coarse.sources) < _LEAST_SOURCES:
@@ -115,60 +116,54 @@ def _smaller(plane: Unit) -> Unit:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _paint(levels: list[PatchLevel]) -> Index:
-    """Paint all levels from the last, the coarsest one, to the first; gives the sources of the
-    first one's targets."""
+def _paint(levels: list[PatchLevel]) -> Search:
+    """Paint all levels from the last, the coarsest, to the first; gives what was found for it."""
     random = default_rng(0)
-    peel(levels[-1], random)
-    match = _agreed(levels[-1], None, _PASSES[-1], random)
+    search = _coarsest(levels[-1], random)
     for number in range(len(levels) - 2, -1, -1):
-        coarse, level = levels[number + 1], levels[number]
-        match = _finer(coarse, match, level)
-        blend(level, match, np.zeros(len(match), np.int32))
-        match = _agreed(level, match, _PASSES[min(number, len(_PASSES) - 1)], random)
-    return match
-
-
-def _agreed(level: PatchLevel, match: Index | None, passes: int, random: Generator) -> Index:
-    """Paint a level in several passes; gives what its targets are copied from at last.
-
-    match: from where to begin; None: anywhere.
-    """
-    begun = match is not None
-    for _ in range(max(1, min(passes, _WORK // len(level.targets)))):
-        search = _searched(level, match, random, exhaustive=not begun)
-        match = search.match
-        blend(level, match, search.cost)
-    assert match is not None
-    return match
-
-
-def _searched(
-    level: PatchLevel, match: Index | None, random: Generator, *, exhaustive: bool
-) -> Search:
-    """Better matches for the level's picture as it is by now."""
-    best = best_of_all(level) if exhaustive else None
-    if best is not None:
-        return Search(level, best)
-    if match is None:
-        match = level.sources[random.integers(0, len(level.sources), len(level.targets))]
-    search = Search(level, match)
-    if len(level.targets) <= _WORK:
-        search.spread((2, 1))
-        search.wander(random)
+        search = _finer(search, levels[number])
+        passes = min(_PASSES[min(number, len(_PASSES) - 1)], _WORK // len(search.match))
+        _agree(search, partial(_improve, search, _NEAR, random), passes)
     return search
 
 
-def _finer(coarse: PatchLevel, match: Index, fine: PatchLevel) -> Index:
-    """The sources of a level's targets, from those of the next coarser one."""
+def _coarsest(level: PatchLevel, random: Generator) -> Search:
+    """The coarsest level is painted from what is known alone."""
+    peel(level, random)
+    search = Search(level, np.resize(level.sources, len(level.targets)))
+    pairs = len(level.targets) * len(level.sources)
+    thorough = min(max(1, _PAIRS // pairs), _PASSES[-1])
+    _agree(search, partial(search.exhaust, random), thorough)
+    anywhere = max(level.hole.shape) // 2
+    _agree(search, partial(_improve, search, anywhere, random), _PASSES[-1] - thorough)
+    return search
+
+
+def _agree(search: Search, improve: Callable[[], None], passes: int) -> None:
+    """Improve the matches and paint what they agree on, by turns; the matches have the last one."""
+    for turn in range(passes):
+        if turn:
+            blend(search.level, search.match, search.cost)
+            search.compare()
+        improve()
+
+
+def _improve(search: Search, radius: int, random: Generator) -> None:
+    search.spread((2, 1))
+    search.wander(radius, random)
+
+
+def _finer(search: Search, fine: PatchLevel) -> Search:
+    """The next finer level, painted with what was found for a coarse one."""
+    coarse = search.level
     rows, columns = fine.rows_columns(fine.targets)
     height, width = coarse.hole.shape
     at = (rows // 2).clip(0, height - 1) * width + (columns // 2).clip(0, width - 1)
     at = nearest(coarse.number.reshape(height, width) >= 0)[at]
-    away = [
-        to - start
-        for to, start in zip(
-            coarse.rows_columns(match[coarse.number[at]]), coarse.rows_columns(at), strict=True
-        )
-    ]
-    return fine.nearest_source(rows + 2 * away[0], columns + 2 * away[1])
+    start = coarse.rows_columns(at)
+    end = coarse.rows_columns(search.match[coarse.number[at]])
+    rows += 2 * (end[0] - start[0])
+    columns += 2 * (end[1] - start[1])
+    match = fine.nearest_source(rows, columns)
+    blend(fine, match, np.zeros(len(match), np.int32))
+    return Search(fine, match)
