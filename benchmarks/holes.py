@@ -16,7 +16,7 @@ from models.training import masks
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from retouchd.masks import grow
+from retouchd.growing import grow
 
 Hole = NDArray[np.uint8]
 Draw = Callable[[Generator, int], Hole]

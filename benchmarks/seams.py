@@ -29,9 +29,10 @@ from retouchd.blend import cut, paste, seam_error
 from retouchd.config import Device, Mask
 from retouchd.drift import match_colour
 from retouchd.engine import Request
+from retouchd.growing import grow
 from retouchd.local_engine import LocalEngine
 from retouchd.manifest import resolve
-from retouchd.masks import grow, hole_from_grey
+from retouchd.masks import hole_from_grey
 from retouchd.regions import Region, plan
 from retouchd.samples import photo_like, to_unit
 

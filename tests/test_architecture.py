@@ -74,6 +74,7 @@ PURE = [
     "job",
     "laplacian",
     "fitting",
+    "growing",
     "marks",
     "masks",
     "multigrid",

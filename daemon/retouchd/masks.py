@@ -6,9 +6,8 @@ Sizes are (height, width) in pixels, as numpy has them; messages say width × he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import cv2
 import numpy as np
@@ -22,15 +21,15 @@ from retouchd.errors import (
     MaskUnreadable,
     RectangleOutside,
 )
+from retouchd.growing import grow_sparingly
+from retouchd.marks import check_marks
 
 Grey = NDArray[np.uint8]
 Size = tuple[int, int]
-Window = tuple[int, int, int, int]  # top, left, bottom, right
 
 _SAME_SHAPE = 0.01  # aspect ratios this close are the same picture, rounded differently
 _GREYS = (64, 192)  # a clean mask has next to nothing between these
 _SAMPLE = 1 << 20  # pixels, in whole rows, that tell how much of a mask is grey
-_TILE = 1900  # cv2's exact distance transform is exact only while its float32 sums are: < 2048
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Names:
 class Hole:
     """What is to be repaired in one photo.
 
-    mask: [H, W] uint8 0/255, grown by ``settings.dilate``.
+    mask: [H, W] uint8 0/255, grown by ``settings.dilate``, or less (see ``grow_sparingly``).
     coverage: share of the photo that was marked, before it was grown, 0 to 1.
     notes: what was recognised or done, in words for a person.
     """
@@ -70,13 +69,14 @@ def read_hole(
     photo's own alpha [H, W], transparent where something is to be removed. ``threshold``,
     ``invert`` and ``resize`` speak of the mask picture only.
 
-    Raises MaskSizeWrong, MaskLooksInverted, MaskCoversTooMuch, RectangleOutside, and
-    MaskUnreadable if there is no source at all.
+    Raises MaskSizeWrong, MaskTooFaint, MaskLooksInverted, MaskCoversTooMuch,
+    RectangleOutside, and MaskUnreadable if there is no source at all.
     """
     sources: list[Grey] = []
     notes: list[str] = []
     if grey is not None:
         hole = hole_from_grey(grey, settings)
+        check_marks(grey, hole, settings, names.mask)
         notes += _notes_on(grey, hole, size, settings)
         sources.append(fit_to(hole, size, settings.resize, names))
     if alpha is not None:
@@ -91,7 +91,13 @@ def read_hole(
     coverage = check_coverage(marked, settings, names)
     if coverage == 0:
         notes.append("mask is empty: the output equals the input")
-    return Hole(grow(marked, settings.dilate), coverage, tuple(notes))
+    grown, radius = grow_sparingly(marked, settings.dilate, settings.max_coverage)
+    if radius < settings.dilate:
+        notes.append(
+            f"mask was grown by {radius} px instead of {settings.dilate}, which would have taken "
+            "more of the photo than was marked"
+        )
+    return Hole(grown, coverage, tuple(notes))
 
 
 def hole_from_grey(grey: Grey, settings: Mask) -> Grey:
@@ -217,60 +223,6 @@ def _border(hole: Grey) -> float:
     return float(sum(np.count_nonzero(e) for e in edges) / sum(e.size for e in edges))
 
 
-def grow(hole: Grey, radius: int) -> Grey:
-    """The hole dilated by a disc: all pixels within ``radius`` px (Euclidean, inclusive) of it.
-
-    radius: 0 to 500. Works on tiles around what is there, so that the cost grows with the hole.
-    Returns a new array.
-    """
-    out = hole.copy()
-    left, top, width, height = cv2.boundingRect(hole)
-    if radius <= 0 or not width:
-        return out
-    y, x = max(top - radius, 0), max(left - radius, 0)
-    near = np.s_[y : top + height + radius, x : left + width + radius]
-    part, grown = hole[near], out[near]
-    for tile in _tiles(part.shape, min(max(8 * radius, 128), _TILE - 2 * radius)):
-        reach = _reach(part, tile, radius)
-        if reach:
-            _fill(grown, part, reach, radius)
-    return out
-
-
-def _reach(hole: Grey, tile: Window, radius: int) -> Window | None:
-    """The part of the tile that the hole can grow into; None where growing changes nothing."""
-    top, left, bottom, right = tile
-    y, x = max(top - radius, 0), max(left - radius, 0)
-    near = hole[y : bottom + radius, x : right + radius]
-    if cv2.countNonZero(near) in (0, near.size):
-        return None
-    dx, dy, width, height = cv2.boundingRect(near)
-    y, x = y + dy, x + dx
-    return (
-        max(top, y - radius),
-        max(left, x - radius),
-        min(bottom, y + height + radius),
-        min(right, x + width + radius),
-    )
-
-
-def _fill(out: Grey, hole: Grey, reach: Window, radius: int) -> None:
-    top, left, bottom, right = reach
-    y, x = max(top - radius, 0), max(left - radius, 0)
-    known = cv2.bitwise_not(hole[y : bottom + radius, x : right + radius])
-    distance = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    inside = distance[top - y : bottom - y, left - x : right - x] <= radius
-    out[top:bottom, left:right][inside] = 255
-
-
-def _tiles(shape: tuple[int, ...], side: int) -> Iterator[Window]:
-    height, width = shape
-    for i in range(ceil(height / side)):
-        for j in range(ceil(width / side)):
-            top, left = i * side, j * side
-            yield top, left, min(top + side, height), min(left + side, width)
-
-
 def _notes_on(grey: Grey, hole: Grey, size: Size, settings: Mask) -> list[str]:
     notes = []
     if settings.invert:
@@ -282,12 +234,6 @@ def _notes_on(grey: Grey, hole: Grey, size: Size, settings: Mask) -> list[str]:
     soft = float(counts[_GREYS[0] : _GREYS[1]].sum()) / sample.size
     if soft > 0.01:
         notes.append(f"{soft:.0%} of the mask is grey; over {settings.threshold} counts as white")
-    brightest = int(grey.max())
-    if 0 < brightest <= settings.threshold and not settings.invert:
-        notes.append(
-            f"mask has no white: its brightest value is {brightest}, "
-            f"and only what is over {settings.threshold} counts"
-        )
     return notes
 
 

@@ -78,6 +78,12 @@ class MaskUnreadable(PermanentError):
     )
 
 
+class MaskTooFaint(MaskUnreadable):
+    """Nothing in the mask {mask} is marked clearly enough: {cause}."""
+
+    remedy = "{fix} (lanes.NAME.mask in the configuration)."
+
+
 class RectangleOutside(MaskUnreadable):
     """Rectangle {number} of pairing.rectangles lies outside this photo, which is {size}."""
 
@@ -97,6 +103,12 @@ class Orphaned(PermanentError):
     """{cause}."""
 
     remedy = "{fix}"
+
+
+class CalledOff(PermanentError):
+    """{path} was to be tried again, and somebody cancelled that."""
+
+    remedy = "Nothing, if it is no longer wanted; else `retouchd retry {job}` tries it again."
 
 
 class Poisonous(PermanentError):

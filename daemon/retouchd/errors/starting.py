@@ -77,6 +77,12 @@ class WrongState(StartError):
     remedy = "`retouchd explain` on its file says what happens next."
 
 
+class WrongRequest(StartError):
+    """{cause}."""
+
+    remedy = "{fix}"
+
+
 class LedgerHeld(RetouchdError):
     """Another retouchd (process {pid}) already works with the ledger {path}."""
 
