@@ -210,6 +210,33 @@ def test_a_mistake_on_the_command_line_is_not_blamed_on_the_file(item: str, word
     assert ", line" not in message or item == "log.level.deep=1"
 
 
+@pytest.mark.parametrize("value", ["ja", "'false '", "2", "[]"])
+def test_what_is_neither_true_nor_false_is_said_to_be_none(value: str) -> None:
+    message = wrong(f"{LANE}    mask: {{invert: {value}}}\n").message
+    assert "line 4, lanes[0] (inpaint), mask.invert: it should be true or false; it is" in message
+
+
+def test_a_key_with_nothing_behind_it_is_an_error_and_not_a_wish_for_nothing() -> None:
+    """To YAML what follows here is a comment."""
+    error = wrong(f"{LANE}    task: matte\n    matte:\n      bg_color: #ffffff\n")
+    assert "line 6, lanes[0] (inpaint), matte.bg_color: bg_color is empty" in error.message
+    assert "like '#ffffff'" in error.advice
+    assert "line 1, models: models is empty" in wrong(f"models:\n{LANE}").message
+    assert "its value is empty" in wrong(LANE, "lanes.inpaint.model=").message
+    assert "'#ffffff'" in wrong(LANE, "lanes.inpaint.matte.bg_color=#fff").advice
+
+
+def test_a_section_in_which_everything_is_a_comment_is_as_good_as_none() -> None:
+    parse(f"{LANE}    mask:\n      # dilate: 3\n", "c.yaml")
+    parse(f"models: null\n{LANE}    matte: {{}}\n    schedule: {{active: ~}}\n", "c.yaml")
+
+
+def test_what_lanes_share_by_an_anchor_is_set_for_one_of_them() -> None:
+    one, two = "{name: one, root: /a, mask: &m {dilate: 3}}", "{name: two, root: /b, mask: *m}"
+    found = parse(f"lanes: [{one}, {two}]", "c.yaml", ["lanes.one.mask.dilate=5"])
+    assert [lane.mask.dilate for lane in found.lanes] == [5, 3]
+
+
 @pytest.mark.parametrize("lanes", ["lanes: 5\n", "lanes: [5]\n", "lanes: null\n"])
 def test_setting_a_lanes_key_where_there_is_no_lane_is_an_error(lanes: str) -> None:
     assert "there is no lane" in wrong(lanes, "lanes.a.mask.dilate=1").message

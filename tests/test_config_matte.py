@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retouchd.canvas import Canvas
-from retouchd.config import Lane, parse
+from retouchd.config import Lane, for_root, parse
 from retouchd.config.colours import parse_colour, unit_colour
+from retouchd.config.matte import Matte
+from retouchd.config.show import to_yaml
 from retouchd.errors import ConfigInvalid
 from retouchd.finish import Finish
 
@@ -127,6 +130,47 @@ def test_a_jpeg_holds_what_is_opaque_and_nothing_else(more: str) -> None:
 @pytest.mark.parametrize("pairing", ["alpha_holes: true", "rectangles: [{width: 3, height: 4}]"])
 def test_what_says_where_to_repair_says_nothing_to_a_matte_lane(pairing: str) -> None:
     assert "say what to repair; leave them out" in refused(more=f", pairing: {{{pairing}}}")
+
+
+@pytest.mark.parametrize("wish", ["bg_color: white", "size: null", "output: auto"])
+def test_matting_options_without_the_task_are_refused_and_not_ignored(wish: str) -> None:
+    """Else the photos of an inpaint lane wait a day for masks that nobody means to draw."""
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(f"lanes:\n- name: a\n  root: /srv/a\n  matte: {{{wish}}}\n", "c.yaml")
+    assert "c.yaml, line 4, lanes[0] (a), matte: you set matte." in caught.value.message
+    assert "but the task is inpaint; add task: matte" in caught.value.message
+
+
+@pytest.mark.parametrize("wish", ["blend: hard", "strategy: tile", "match: {grain: true}"])
+def test_options_for_repairing_are_refused_in_a_matte_lane(wish: str) -> None:
+    said = refused(more=f", {wish}")
+    assert f"you set {wish.partition(':')[0]}, but the task is matte" in said
+
+
+def test_what_is_set_for_all_lanes_is_set_for_those_to_whose_task_it_says_something() -> None:
+    wishes = ["blend=hard", "pairing.alpha_holes=true", "matte.bg_color=white", "mask.dilate=1"]
+    inpaint, matte = for_root(Path("/srv/a"), [f"lanes.*.{wish}" for wish in wishes]).lanes
+    assert (inpaint.blend, inpaint.pairing.alpha_holes, inpaint.matte) == ("hard", True, Matte())
+    assert (matte.blend, matte.pairing.alpha_holes) == ("feather", False)
+    assert matte.matte.bg_color == "#ffffff"
+    assert inpaint.mask.dilate == matte.mask.dilate == 1
+    with pytest.raises(ConfigInvalid, match="add task: matte"):
+        parse("lanes: [{name: a, root: /a}]", "x", ["lanes.*.matte.bg_color=white"])
+
+
+def test_what_lanes_take_over_from_one_anchor_is_for_those_whose_task_it_concerns() -> None:
+    shared = "&d {name: a, root: /a, blend: hard, mask: {dilate: 1}}"
+    inpaint, matte = parse(
+        f"lanes: [{shared}, {{<<: *d, name: b, root: /b, task: matte}}]", "x"
+    ).lanes
+    assert (inpaint.blend, matte.blend, matte.mask.dilate) == ("hard", "feather", 1)
+    with pytest.raises(ConfigInvalid, match="you set blend"):
+        parse(f"lanes: [{shared}, {{<<: *d, name: b, root: /b, task: matte, blend: hard}}]", "x")
+
+
+def test_what_config_show_prints_of_lanes_of_both_tasks_reads_back() -> None:
+    both = for_root(Path("/srv/a"))
+    assert parse(to_yaml(both), "x") == both
 
 
 def test_the_folder_for_review_is_refused_where_it_would_be_in_the_way() -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from retouchd.blackbox import DEVICE
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.config import Lane, parse
-from retouchd.errors import DiskFull, RootLost
+from retouchd.errors import ConfigInvalid, DiskFull, InboxHeld, InboxTaken, ModelUnusable, RootLost
+from retouchd.job import State
 from retouchd.lanes import LaneState
 from retouchd.pruning import Pruned
 from retouchd.retention import Decision
@@ -27,6 +29,7 @@ class Parts:
 
     def __init__(self) -> None:
         self.lanes: list[Any] = []
+        self.ledger: Any = None
         self.engine = SimpleNamespace(last_beat=lambda: self.beat)
         self.beat = NOW
         self.noted: list[list[str]] = []
@@ -70,6 +73,16 @@ def test_a_service_whose_parts_advance_is_alive(service: Service, parts: Parts) 
     assert parts.noted == [[]]
 
 
+def test_systemd_is_told_that_a_reload_was_rejected(service: Service, parts: Parts) -> None:
+    counts = dict.fromkeys(State, 0)
+    parts.ledger = SimpleNamespace(counts=lambda: counts, done_since=lambda since: 0)
+    assert "rejected" not in service._summary()
+    service._origin.refuse(ConfigInvalid(where="c.yaml", cause="it is bad", fix="Mend it."))
+    assert "the changed configuration was rejected" in service._summary()
+    service._origin.take()
+    assert "rejected" not in service._summary()
+
+
 def test_a_stuck_device_is_noted_and_forgotten_when_it_goes_on(
     service: Service, parts: Parts
 ) -> None:
@@ -107,6 +120,40 @@ def test_a_lane_without_space_is_pruned_and_soon_and_one_without_its_share_is_no
     assert service._prune_every() == 60
     service._prune_all()
     assert parts.pruned == ["well", "full"]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_whose_the_inboxes_are_is_asked_before_any_model_is_loaded(
+    service: Service,
+    parts: Parts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: bool,
+) -> None:
+    """Loading may take minutes, all for nothing where another service has the inbox."""
+
+    def call(asked: Call) -> None:
+        steps.append(asked.task)
+        if taken:
+            raise InboxTaken(path="/x", by="them", seen="it is running", fix="Stop it.")
+        raise RootLost(path="/x", cause="gone", lane="web")
+
+    def warm_up() -> None:
+        steps.append("warm_up")
+        raise ModelUnusable(model="m", cause="enough seen", fix="-")
+
+    steps: list[str] = []
+    on_a_local_disk = SimpleNamespace(remote=False)
+    monkeypatch.setattr("retouchd.watching.mount_of", lambda *_: on_a_local_disk)
+    lane = LaneState(parse(f"lanes: [{{name: web, root: {tmp_path}}}]", "x").lanes[0])
+    parts.lanes = [lane]
+    parts.engine = SimpleNamespace(warm_up=warm_up)
+    parts.ledger = SimpleNamespace(id="ours", path=tmp_path / "l")  # type: ignore[attr-defined]
+    parts.hands = SimpleNamespace(call=call)  # type: ignore[attr-defined]
+    parts.close = lambda: steps.append("close")  # type: ignore[attr-defined]
+    with pytest.raises(InboxHeld if taken else ModelUnusable):
+        service.run()
+    assert steps == ["look_ahead", *(() if taken else ("warm_up",)), "close"]
 
 
 class Still:

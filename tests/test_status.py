@@ -10,13 +10,20 @@ from typing import Any
 
 import pytest
 
-from retouchd.config import Config, for_root
-from retouchd.errors import DiskFull
+from retouchd.config import Config, for_root, likely_state
+from retouchd.errors import ConfigInvalid, DiskFull
 from retouchd.job import Role, State
 from retouchd.lanes import Lanes
 from retouchd.ledger import InstanceLock, Ledger, NewDrop
 from retouchd.live import NAME, read_live, write_live
-from retouchd.status import jobs_a_minute, live_facts, read_status, status_text
+from retouchd.origin import Origin
+from retouchd.status import (
+    jobs_a_minute,
+    live_facts,
+    read_running,
+    read_status,
+    status_text,
+)
 
 NOW = 10_000.0
 
@@ -60,6 +67,7 @@ def test_before_the_first_start_there_is_nothing_to_tell_but_that(config: Config
     assert not status.running
     assert status_text(status)[0].endswith("not running")
     assert "no jobs yet" in status_text(status)
+    assert any(line.startswith("nothing has worked here so far") for line in status_text(status))
 
 
 def test_jobs_are_counted_by_state_and_by_lane(config: Config, ledger: Ledger) -> None:
@@ -69,6 +77,18 @@ def test_jobs_are_counted_by_state_and_by_lane(config: Config, ledger: Ledger) -
     assert status.jobs["waiting"] == status.lanes[0].jobs["ready"] == 1
     assert set(status.jobs) == set(status.lanes[0].jobs) == {state.value for state in State}
     assert "1 waiting, 1 ready" in status_text(status)
+
+
+def test_what_was_set_aside_is_told_with_its_place_and_the_way_out(
+    config: Config, ledger: Ledger
+) -> None:
+    add(ledger, State.READY)
+    assert "quarantined" not in "".join(status_text(read_status(config, ledger, NOW)))
+    add(ledger, State.QUARANTINED)
+    text = "\n".join(status_text(read_status(config, ledger, NOW)))
+    assert "1 quarantined" in text
+    assert "lies in failed/, each with a text" in text
+    assert "`retouchd retry --failed`" in text
 
 
 @pytest.mark.usefixtures("running")
@@ -86,6 +106,86 @@ def test_a_running_service_tells_its_lanes_troubles(config: Config, ledger: Ledg
     assert "PAUSED: There is no space left for /x" in text
     assert "Free some space" in text
     assert json.loads(json.dumps(status.to_json()))["lanes"][0]["paused"]
+
+
+@pytest.mark.usefixtures("running")
+def test_what_runs_is_shown_and_not_what_the_file_says(
+    config: Config, ledger: Ledger, tmp_path: Path
+) -> None:
+    started = for_root(tmp_path, ["lanes.inpaint.model=classical", "lanes.matte.inbox=/else"])
+    write_live(config.state, live_facts(Lanes(started.lanes), "cpu", os.getpid(), NOW))
+    inpaint, matte = read_status(config, ledger, NOW).lanes
+    assert (inpaint.model, matte.inbox) == ("classical", "/else")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(("watch", "shown"), [("auto", "events"), ("scan", "scan")])
+def test_before_an_inbox_was_looked_at_it_is_told_how_it_will_be_watched(
+    config: Config, ledger: Ledger, watch: str, shown: str
+) -> None:
+    """Here the folder is on a local disk, where events work."""
+    facts = live_facts(Lanes(config.lanes), "cpu", os.getpid(), NOW, watch=watch)
+    write_live(config.state, facts)
+    assert {lane.watching for lane in read_status(config, ledger, NOW).lanes} == {shown}
+
+
+@pytest.mark.usefixtures("running")
+def test_how_the_file_differs_from_what_runs_is_told(
+    config: Config, ledger: Ledger, tmp_path: Path
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("good")
+    origin = Origin(file)
+
+    def told(trouble: ConfigInvalid | None = None) -> str:
+        facts = live_facts(Lanes(config.lanes), "cpu", os.getpid(), NOW, origin=origin.facts())
+        write_live(config.state, facts)
+        if trouble is None:
+            return "\n".join(status_text(read_status(config, ledger, NOW)))
+        running = read_running(config.state, ledger, NOW, trouble)
+        assert running
+        assert running.file == str(file)
+        return "\n".join(status_text(running))
+
+    wrong = ConfigInvalid(where="c.yaml, line 3", cause="it is bad", fix="Make it good.")
+    assert "DIFFERS" not in told()
+    file.write_text("bad")
+    assert f"THE FILE DIFFERS: {file} was changed since" in told()
+    assert f"{file} can't be used: c.yaml, line 3: it is bad\n  Make it good." in told(wrong)
+    origin.offer()
+    origin.refuse(wrong)
+    assert f"{file} was rejected: c.yaml, line 3: it is bad\n  Make it good." in told()
+    file.write_text("better")
+    assert "was changed since" in told()
+    origin.offer()
+    origin.take()
+    assert "DIFFERS" not in told()
+    file.unlink()
+    assert f"{file} can't be read" in told()
+
+
+def test_nothing_is_told_of_a_service_that_does_not_run(config: Config, ledger: Ledger) -> None:
+    trouble = ConfigInvalid(where="x", cause="y", fix="z")
+    assert read_running(config.state, ledger, NOW, trouble) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("state: /s\nlanes: 5\n", "/s"),
+        ("log: {}\nstate: '/s t'  # here\nlanes: [\n", "/s t"),
+        ("state: /s # here\nlanes: [\n", "/s"),
+        ("lanes: [", "/var/lib/retouchd"),
+        ("state: [3]", "/var/lib/retouchd"),
+        ("", "/var/lib/retouchd"),
+    ],
+)
+def test_a_file_that_can_not_be_used_still_tells_where_the_state_is(
+    tmp_path: Path, text: str, state: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    assert likely_state(tmp_path / "c.yaml") == Path(state)
+    assert likely_state(tmp_path / "none.yaml") == Path("/var/lib/retouchd")
 
 
 def test_facts_of_a_service_that_died_are_not_shown(config: Config, ledger: Ledger) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from retouchd.config import Config
+from retouchd.config import Config, Lane
 from retouchd.errors import ConfigInvalid
 from retouchd.manifest import ModelSpec, Task, resolve
 
@@ -24,9 +24,13 @@ def check_tasks(config: Config, tasks: Mapping[str, Task]) -> None:
     """Raise ConfigInvalid for a lane whose model is for another task. tasks: by model."""
     for lane in config.lanes:
         if tasks[lane.model] != lane.task:
-            raise ConfigInvalid(
-                where=f"lane {lane.name}, model",
-                cause=f"{lane.model} is a model for {tasks[lane.model]}, and the lane's task is "
-                f"{lane.task}",
-                fix="`retouchd models list` tells what each model is for.",
-            )
+            cause, fix = wrong_task(lane, tasks[lane.model])
+            raise ConfigInvalid(where=f"lane {lane.name}, model", cause=cause, fix=fix)
+
+
+def wrong_task(lane: Lane, task: Task) -> tuple[str, str]:
+    """What is wrong with a model for another task than its lane's, and what to do about it."""
+    return (
+        f"{lane.model} is a model for {task}, and the lane's task is {lane.task}",
+        "`retouchd models list` tells what each model is for.",
+    )

@@ -46,7 +46,7 @@ class LaneState:
 
     def __init__(self, config: Lane) -> None:
         self.config = config
-        self.watching = "scan"
+        self.watching = ""  # until its intake has looked: events or scan
         self.file_system = ""
         self.settling = 0
         self._roots: dict[str, RootRef] = {}

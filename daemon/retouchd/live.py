@@ -11,6 +11,8 @@ from typing import Any
 from retouchd.ledger.lock import holder
 
 NAME = "live.json"
+LOADING = "a device still to be chosen"
+"""Where a service works that still loads its models."""
 
 
 def write_live(state: Path, facts: dict[str, Any]) -> None:
@@ -33,7 +35,7 @@ def read_live(state: Path) -> dict[str, Any] | None:
     starting: dict[str, Any] = {
         "pid": pid,
         "since": None,
-        "device": "a device still to be chosen",
+        "device": LOADING,
         "lanes": {},
     }
     try:

@@ -29,6 +29,7 @@ from retouchd.pruning import Pruning
 from retouchd.recording import STOPPED, begin_again, quarantine
 from retouchd.regions import DEFAULTS
 from retouchd.retry import after_restart
+from retouchd.startable import check_models
 from retouchd.worker import Worker
 
 Say = Callable[..., None]
@@ -85,7 +86,7 @@ class Machinery:
         say: Say,
     ) -> None:
         self.ledger, self.engine, self._box = ledger, engine, box
-        self._say, self.quarantined = say, 0
+        self._say, self.quarantined, self.done = say, 0, 0
         self.wake: Callable[[], None] = lambda: None
         self.forget: Callable[[str, list[str]], None] = lambda lane, paths: None
         self.lanes = Lanes(config.lanes)
@@ -130,6 +131,8 @@ class Machinery:
         """Log, and count what `once` has to report."""
         if event == State.QUARANTINED and facts.get("level") == "warning":
             self.quarantined += 1
+        # With a reason: a job that was done before, and is not done again.
+        self.done += event == State.DONE and "why" not in facts
         self._say(event, **facts)
 
     def _judge_last_run(self, config: Config, clock: Clock) -> None:
@@ -164,19 +167,23 @@ class Machinery:
 
     def check_reload(self, before: Config, after: Config) -> None:
         """Raise ConfigInvalid where a reload changes what only a restart can change."""
-        for key in ("state", "models", "hands", "device"):
-            if getattr(before, key) != getattr(after, key):
-                raise ConfigInvalid(
-                    where=key, cause="it can't change while running", fix="Restart the service."
-                )
         tasks = self.engine.describe()["tasks"]
-        for lane in after.lanes:
-            if lane.model not in tasks:
-                raise ConfigInvalid(
-                    where=f"lane {lane.name}, model",
-                    cause=f"{lane.model} is not loaded",
-                    fix="Restart the service to load another model.",
-                )
+        keys = ("state", "models", "hands", "device")
+        changed = next((key for key in keys if getattr(before, key) != getattr(after, key)), None)
+        other = next((lane for lane in after.lanes if lane.model not in tasks), None)
+        if changed or other:
+            # Whoever is told to restart shall not find that nothing starts any more.
+            check_models(after)
+        if changed:
+            raise ConfigInvalid(
+                where=changed, cause="it can't change while running", fix="Restart the service."
+            )
+        if other:
+            raise ConfigInvalid(
+                where=f"lane {other.name}, model",
+                cause=f"{other.model} is not loaded",
+                fix="Restart the service to load another model.",
+            )
         check_tasks(after, tasks)
 
     def reload(self, config: Config) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -33,6 +33,7 @@ _FORMATS_OF: Mapping[Architecture, tuple[str, ...]] = {
 }
 _LIKELY_WEIGHTS = (*FORMATS, ".bin", ".onnx", ".jit")
 _SAME = {"licence", "source", "contract", "notes", "largest", "second_opinion"}
+Digest = Callable[[Path], str]
 _ALGORITHM = 2  # raise it when one without weights works differently: old results are then stale
 
 
@@ -112,12 +113,12 @@ def builtin_entries() -> dict[str, Entry]:
     return {name: entry.beside(manifest) for name, entry in found}
 
 
-def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
+def resolve(name_or_path: str, models_folder: Path, digest: Digest = sha256_of) -> ModelSpec:
     """The model that a configuration names, by manifest name or by path of a weights file.
 
     A path may be absolute, or relative to the working directory or to ``models_folder``; it needs
-    no manifest entry and its sha256 is taken now. The path of a folder as the authors of LaMa
-    hand it out, with models/best.ckpt, means that file. Raises ModelUnusable.
+    no manifest entry and its sha256 is taken now, with ``digest``. The path of a folder as the
+    authors of LaMa hand it out, with models/best.ckpt, means that file. Raises ModelUnusable.
     """
     known = entries(models_folder)
     if name_or_path in known:
@@ -127,12 +128,12 @@ def resolve(name_or_path: str, models_folder: Path) -> ModelSpec:
         check_format(spec)
         return spec
     if "/" in name_or_path or Path(name_or_path).suffix.lower() in _LIKELY_WEIGHTS:
-        return _from_file(name_or_path, models_folder)
+        return _from_file(name_or_path, models_folder, digest)
     close = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise ModelUnusable(
         model=name_or_path,
-        cause="no manifest knows that name",
+        cause="there is no such model",
         fix=f"{hint}The models are {', '.join(known)}; or give the path of a weights file.",
     )
 
@@ -205,7 +206,7 @@ def _place(given: str, models_folder: Path) -> Path:
     return next((place.absolute() for place in places if place.is_file()), places[0].absolute())
 
 
-def _from_file(given: str, models_folder: Path) -> ModelSpec:
+def _from_file(given: str, models_folder: Path, digest: Digest) -> ModelSpec:
     path = _place(given, models_folder)
     if path.suffix.lower() == ".onnx":
         raise ModelUnusable(
@@ -216,10 +217,10 @@ def _from_file(given: str, models_folder: Path) -> ModelSpec:
     check_format(ModelSpec(given, "lama", path, ""))
     try:
         architecture = architecture_of(path)
-        digest = sha256_of(path)
+        sha256 = digest(path)
     except OSError as error:
         raise unreadable(given, path, error) from None
-    entry = Entry(architecture=architecture, file=str(path), sha256=digest)
+    entry = Entry(architecture=architecture, file=str(path), sha256=sha256)
     return replace(_spec(given, entry, models_folder), notes="a file that no manifest describes")
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from retouchd.blackbox import DEVICE
 from retouchd.clock import Clock
 from retouchd.config import Config
+from retouchd.ending import Ending, ending
 from retouchd.errors import InboxHeld, InboxTaken, RetouchdError, StartError
 from retouchd.job import State
-from retouchd.live import write_live
+from retouchd.live import LOADING, write_live
 from retouchd.machinery import Machinery, Say
 from retouchd.memory import give_back
 from retouchd.notify import Notifier
+from retouchd.origin import Origin
 from retouchd.pruning import Pruned
 from retouchd.status import jobs_a_minute, live_facts
 from retouchd.stillness import Stillness
@@ -34,7 +36,6 @@ _FULL_EVERY = 60.0
 """Seconds from one round of pruning to the next while a lane has no space left."""
 _TIDY_EVERY = 60.0
 """Seconds from one giving back of memory to the next while work goes on."""
-_UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
 
 
 @dataclass
@@ -48,8 +49,10 @@ class Wish:
 class Service:
     """Runs until told to stop or, with ``once``, until nothing is left to do.
 
-    read_config: reads the configuration again, for a reload. on_tick: called about twice a
-    second, for progress. loading: whether nothing was begun yet, so that its end costs nothing.
+    read_config: reads the configuration again, for a reload. origin: the file that it is in.
+    on_tick: called about twice a second, for progress. loading: whether nothing was begun yet, so
+    that its end costs nothing. ending: after ``run`` with ``once``, what came of it; None where the
+    ledger could not be written.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class Service:
         *,
         once: bool,
         read_config: Callable[[], Config],
+        origin: Origin | None = None,
         on_tick: Callable[[Machinery], None] = lambda parts: None,
     ) -> None:
         self._config, self._parts, self._clock = config, parts, clock
         self._say, self._once = say, once
         self._read_config, self._on_tick = read_config, on_tick
+        self._origin = origin or Origin()
         self._notifier = Notifier()
         self._watching = Watching(parts, clock, say, hasty=once)
         self.wish = Wish()
@@ -79,6 +84,7 @@ class Service:
         self._untidy = self._begun = False
         self._refusal: InboxTaken | None = None
         self._ledger_since: float | None = None
+        self.ending: Ending | None = None
 
     def wake(self) -> None:
         """Something may be due."""
@@ -87,15 +93,17 @@ class Service:
     def run(self) -> int:
         """Everything from warm-up to the last commit; returns the exit code."""
         self._notifier.send(STATUS="loading the models")
-        self._parts.engine.warm_up()
-        self.loading = False
-        facts = self._parts.engine.describe()
-        # What the self-check measured: precision, speed-up and error of each network.
-        chosen = {"chosen": facts["auto"]} if facts.get("auto") else {}
-        self._say("ready", device=facts["device"], **chosen)
-        self._watching.start(self._config)
-        self._notifier.send(READY=1)
+        self._publish(LOADING)
         try:
+            self._watching.look_ahead()
+            self._parts.engine.warm_up()
+            self.loading = False
+            facts = self._parts.engine.describe()
+            # What the self-check measured: precision, speed-up and error of each network.
+            chosen = {"chosen": facts["auto"]} if facts.get("auto") else {}
+            self._say("ready", device=facts["device"], **chosen)
+            self._watching.start(self._config)
+            self._notifier.send(READY=1)
             while not self._refused() and not self.wish.stop:
                 if self._once and self._finished():
                     break
@@ -106,9 +114,11 @@ class Service:
             self._drain()
             if refusal := self._refused():
                 raise InboxHeld(**refusal.facts)
-            return self._exit_code(troubled=troubled)
+            return self._exit_code(troubled)
         finally:
             self._parts.close()
+            if self.wish.stop:
+                self._say("stopped")
 
     def _refused(self) -> InboxTaken | None:
         """At a start: who works with an inbox of ours already. Later that only pauses its lane."""
@@ -143,16 +153,20 @@ class Service:
 
     def _reload(self) -> None:
         self._notifier.send(RELOADING=1, MONOTONIC_USEC=int(self._clock.monotonic() * 1e6))
+        self._origin.offer()
         try:
             config = self._read_config()
             self._parts.check_reload(self._config, config)
         except StartError as error:
+            self._origin.refuse(error)
             self._say("configuration kept", level="error", cause=error.message, remedy=error.advice)
         else:
             self._config = config
+            self._origin.take()
             self._parts.reload(config)
             self._watching.start(config)
             self._say("configuration reloaded")
+        self._next_beat = 0.0
         self._notifier.send(READY=1)
 
     def _prune(self) -> None:
@@ -193,15 +207,21 @@ class Service:
         if now >= self._next_beat:
             self._next_beat = now + HEARTBEAT
             self._watching.check()
-            device = str(self._parts.engine.describe()["device"])
-            facts = live_facts(self._parts.lanes, device, os.getpid(), self._since)
-            write_live(self._config.state, facts)
+            self._publish(str(self._parts.engine.describe()["device"]))
             self._notifier.send(STATUS=self._summary())
             self._tidy(now)
         seconds = self._notifier.watchdog_seconds()
         if seconds and now >= self._next_ping and self._alive(now):
             self._next_ping = now + seconds / 3
             self._notifier.send(WATCHDOG=1)
+
+    def _publish(self, device: str) -> None:
+        """Write the live facts."""
+        watch, origin = self._config.scan.watch, self._origin.facts()
+        facts = live_facts(
+            self._parts.lanes, device, os.getpid(), self._since, watch=watch, origin=origin
+        )
+        write_live(self._config.state, facts)
 
     def _tidy(self, now: float) -> None:
         """Give back what work and pruning took: each of the many threads would keep the most that
@@ -226,6 +246,7 @@ class Service:
         rate = jobs_a_minute(self._parts.ledger, self._since, self._clock.now())
         paused = [lane.name for lane in self._parts.lanes if lane.pause]
         text = f"{queue} in the queue, {counts[State.DONE]} done, {rate:.1f} a minute"
+        text += "; the changed configuration was rejected" if self._origin.refused else ""
         if self._ledger_since is not None:
             return f"{text}; paused: the ledger can't be written"
         return f"{text}; paused: {', '.join(paused)}" if paused else text
@@ -245,20 +266,22 @@ class Service:
             return False
         return not self._watching.troubled() or self._watching.tried_again()
 
-    def _exit_code(self, *, troubled: bool) -> int:
+    def _exit_code(self, troubled: list[str]) -> int:
         if not self._once:
             return 0
-        if self._ledger_since is not None or troubled:
-            return 75
-        counts = self._parts.ledger.counts_by_lane()
-        unfinished = sum(counts[lane.name][s] for lane in self._parts.lanes for s in _UNFINISHED)
-        if unfinished:
+        if self._ledger_since is None:
+            parts, local = self._parts, self._clock.local()
+            said = {"done": parts.done, "set_aside": parts.quarantined}
+            self.ending = ending(parts.lanes, parts.ledger, local, **said, unseen=troubled)
+        if self.ending is None or troubled or self.ending.unfinished:
             return 75
         return 3 if self._parts.quarantined else 0
 
     def _drain(self) -> None:
         """Stop intake, finish within the deadline, then abandon: the ledger makes that safe."""
         self._notifier.send(STOPPING=1, STATUS="finishing what is under way")
+        if self.wish.stop:
+            self._say("stopping", under_way=self._parts.pipeline.busy)
         self._watching.stop()
         self._parts.pipeline.stop()
         deadline, still = self._clock.monotonic() + self._config.drain, Stillness(_STILL)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from retouchd import __version__
-from retouchd.config import Config, Lane
+from retouchd.config import Config
 from retouchd.config.units import show_duration
+from retouchd.errors import StartError
 from retouchd.job import State
 from retouchd.lanes import Lanes
 from retouchd.ledger import LedgerReader
 from retouchd.live import read_live
 from retouchd.mounts import mount_of, read_mounts
+from retouchd.origin import difference
 
+_ASIDE = (
+    "what is quarantined lies in failed/, each with a text that says why; mend it and drop it "
+    "again, or `retouchd retry --failed`"
+)
 _WINDOW = 600.0
 _SHORTEST = 5.0
 
@@ -37,7 +45,12 @@ class LaneStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything that `status` tells. rate: see ``jobs_a_minute``."""
+    """Everything that `status` tells. rate: see ``jobs_a_minute``.
+
+    lanes: those that run, else those that would. begun: whether there is a ledger. file: what a
+    running service has its configuration from. differs, advice: how that file differs from what is
+    in force, and what to do about it.
+    """
 
     jobs: dict[str, int]
     lanes: tuple[LaneStatus, ...]
@@ -48,20 +61,37 @@ class Status:
     since: float | None
     rate: float
     ledger: str
+    begun: bool = True
+    file: str | None = None
+    differs: str | None = None
+    advice: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; a stable contract: keys are added, never taken away."""
         return asdict(self)
 
 
-def live_facts(lanes: Lanes, device: str, pid: int, since: float) -> dict[str, Any]:
-    """What the service writes for ``read_status``."""
+def live_facts(
+    lanes: Lanes,
+    device: str,
+    pid: int,
+    since: float,
+    *,
+    watch: str = "auto",
+    origin: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What the service writes for ``read_status``. watch: as configured. origin: ``Origin``'s."""
     return {
         "pid": pid,
         "since": since,
         "device": device,
+        "watch": watch,
+        "origin": dict(origin or {}),
         "lanes": {
             lane.name: {
+                "inbox": str(lane.config.inbox),
+                "task": lane.config.task,
+                "model": lane.config.model,
                 "watching": lane.watching,
                 "paused": lane.pause.reason if lane.pause else None,
                 "remedy": lane.pause.remedy if lane.pause else None,
@@ -76,22 +106,61 @@ def live_facts(lanes: Lanes, device: str, pid: int, since: float) -> dict[str, A
 def read_status(config: Config, ledger: LedgerReader | None, now: float) -> Status:
     """The snapshot; ``ledger`` is None before the first start."""
     live = read_live(config.state)
+    facts = (live or {}).get("lanes", {})
+    lanes = {
+        lane.name: {
+            "inbox": str(lane.inbox),
+            "task": lane.task,
+            "model": lane.model,
+            **facts.get(lane.name, {}),
+        }
+        for lane in config.lanes
+    }
+    return _status(config.state, lanes, live, ledger, now, config.scan.watch)
+
+
+def read_running(
+    state: Path, ledger: LedgerReader | None, now: float, trouble: StartError
+) -> Status | None:
+    """The snapshot of a service whose file can't be used now; None where none runs. trouble: why
+    it can't."""
+    live = read_live(state)
+    return _status(state, {}, live, ledger, now, "auto", trouble) if live else None
+
+
+def _status(
+    state: Path,
+    configured: Mapping[str, Any],
+    live: Mapping[str, Any] | None,
+    ledger: LedgerReader | None,
+    now: float,
+    watch: str,
+    trouble: StartError | None = None,
+) -> Status:
+    live = live or {}
     by_lane = ledger.counts_by_lane() if ledger else {}
     counts = ledger.counts() if ledger else dict.fromkeys(State, 0)
-    facts = (live or {}).get("lanes", {})
+    # One that was started by an earlier version tells of its lanes only how they are.
+    running = {name: lane for name, lane in live.get("lanes", {}).items() if "inbox" in lane}
+    origin, since = live.get("origin") or {}, live.get("since")
+    differs = difference(origin, trouble)
     return Status(
         jobs={state.value: counts[state] for state in State},
         lanes=tuple(
-            _lane(lane, facts.get(lane.name, {}), by_lane.get(lane.name, {}))
-            for lane in config.lanes
+            _lane(name, lane, by_lane.get(name, {}), live.get("watch", watch))
+            for name, lane in (running or configured).items()
         ),
-        device=live["device"] if live else "not running",
+        device=live.get("device", "not running"),
         version=__version__,
-        running=live is not None,
-        pid=live["pid"] if live else None,
-        since=live["since"] if live else None,
-        rate=jobs_a_minute(ledger, live["since"] if live else None, now) if ledger else 0.0,
-        ledger=str(config.state / "ledger.sqlite3"),
+        running=bool(live),
+        pid=live.get("pid"),
+        since=since,
+        rate=jobs_a_minute(ledger, since, now) if ledger else 0.0,
+        ledger=str(state / "ledger.sqlite3"),
+        begun=ledger is not None,
+        file=origin.get("file"),
+        differs=differs.cause if differs else None,
+        advice=differs.remedy if differs else None,
     )
 
 
@@ -104,15 +173,19 @@ def jobs_a_minute(ledger: LedgerReader, since: float | None, now: float) -> floa
     return ledger.done_since(now - window) * 60 / window
 
 
-def _lane(lane: Lane, facts: dict[str, Any], counts: dict[State, int]) -> LaneStatus:
-    mount = mount_of(str(lane.inbox), read_mounts())
-    guess = "scan" if mount is None or mount.remote else "events"
+def _lane(
+    name: str, facts: Mapping[str, Any], counts: Mapping[State, int], watch: str
+) -> LaneStatus:
+    mount = mount_of(facts["inbox"], read_mounts())
+    far = mount is None or mount.remote
+    # Until its intake has looked, or while none runs.
+    guess = watch if watch != "auto" else "scan" if far else "events"
     return LaneStatus(
-        name=lane.name,
-        inbox=str(lane.inbox),
-        task=lane.task,
-        model=lane.model,
-        watching=facts.get("watching", guess),
+        name=name,
+        inbox=facts["inbox"],
+        task=facts["task"],
+        model=facts["model"],
+        watching=facts.get("watching") or guess,
         paused=facts.get("paused"),
         remedy=facts.get("remedy"),
         file_system=facts.get("file_system") or (mount.kind if mount else "unknown"),
@@ -128,12 +201,18 @@ def status_text(status: Status) -> list[str]:
     )
     counts = ", ".join(f"{n} {state}" for state, n in status.jobs.items() if n) or "no jobs yet"
     lines = [head, counts]
+    if status.jobs["quarantined"]:
+        lines.append(_ASIDE)
+    if not status.begun:
+        lines.append(f"nothing has worked here so far: there is no {status.ledger}")
     if status.rate:
         left = status.jobs["ready"] + status.jobs["running"]
         eta = f", {show_duration(math.ceil(left / status.rate) * 60.0)} left" if left else ""
         lines.append(f"{status.rate:.1f} jobs a minute{eta}")
     for lane in status.lanes:
         lines += _lane_lines(lane)
+    if status.differs:
+        lines += [f"THE FILE DIFFERS: {status.differs}", f"  {status.advice}"]
     return lines
 
 

@@ -6,12 +6,16 @@ import os
 from collections.abc import Sequence
 from functools import partial
 
+from retouchd.call import Call
 from retouchd.clock import Clock
 from retouchd.config import Config, Lane
+from retouchd.errors import InboxHeld, InboxTaken, TransientError
 from retouchd.intake import REDO_AFTER, Intake
 from retouchd.lanes import LaneState
+from retouchd.ledger import lock_of
 from retouchd.machinery import Machinery, Say
 from retouchd.mounts import Mount, MountChanges, mount_of, read_mounts
+from retouchd.tenancy import here
 from retouchd.watch import Watch
 
 HASTY = 5.0
@@ -32,6 +36,28 @@ class Watching:
         self._mounted: dict[str, list[int]] = {}
         self._answer_within = 60.0
 
+    def look_ahead(self) -> None:
+        """Before the models are loaded: raise InboxHeld where another service has an inbox of ours.
+
+        On local disks only, which can't keep the start waiting; the others are seen by and by.
+        """
+        ledger, mounts = self._parts.ledger, read_mounts()
+        tenant = here(ledger.id, lock_of(ledger.path)).wire
+        for lane in self._parts.lanes:
+            path = str(lane.config.inbox)
+            mount = mount_of(path, mounts)
+            if mount is None or mount.remote:
+                continue
+            values = {"path": path, "tenant": tenant}
+            try:
+                self._parts.hands.call(
+                    Call("look_ahead", lane.name, path, self._answer_within, values, looks=True)
+                )
+            except InboxTaken as error:
+                raise InboxHeld(**error.facts) from None
+            except TransientError:
+                continue  # The intake of the lane meets it again, and says so.
+
     def start(self, config: Config) -> None:
         """Have exactly the configured lanes watched."""
         self._stop_intakes()
@@ -40,7 +66,7 @@ class Watching:
         for lane in self._parts.lanes:
             self._mounted[lane.name] = _numbers(lane.config, mounts)
             # Until its intake has looked: the watch ended with the one before.
-            lane.watching = "scan"
+            lane.watching = ""
             patience = config.scan.incomplete_after
             intake = Intake(
                 lane,
@@ -130,9 +156,9 @@ class Watching:
             for lane, intake in self._pairs()
         )
 
-    def troubled(self) -> bool:
-        """Whether a lane can't work, or can't be scanned."""
-        return any(lane.pause or intake.failures > 0 for lane, intake in self._pairs())
+    def troubled(self) -> list[str]:
+        """The lanes that can't work, or can't be scanned."""
+        return [lane.name for lane, intake in self._pairs() if lane.pause or intake.failures > 0]
 
     def tried_again(self) -> bool:
         """Whether each lane in trouble was looked at twice, so that it is not a blink."""

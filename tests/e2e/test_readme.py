@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -36,6 +37,7 @@ def home(tmp_path_factory) -> Path:
     """A home with ~/retouch in use, and a config.yaml as the README writes it."""
     home = tmp_path_factory.mktemp("home")
     (home / "retouch/inbox").mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(home / "retouch/inbox/photo.jpg")
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     (home / "config.yaml").write_text(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])
     run(home, "retouchd once --root ~/retouch --set scan.settle=100ms")

@@ -159,6 +159,16 @@ def running_lane(make_lanes, start_all):
     return lanes, lane, running
 
 
+@pytest.fixture(scope="module")
+def by_its_file(make_lanes, start_all):
+    """A service that takes everything from its file."""
+    lanes = make_lanes()
+    lanes.lane("only")
+    running = start_all(lanes)
+    running.wait_for("watching")
+    return lanes, running
+
+
 class TestReloading:
     def test_a_new_lane_and_a_new_option_are_taken_up(self, make_lanes, start_all):
         lanes = make_lanes()
@@ -216,6 +226,50 @@ class TestReloading:
         lanes.lane("only")
         running.signal(signal.SIGHUP)
         assert "Restart" in running.wait_for("configuration kept")["remedy"]
+
+    @pytest.mark.parametrize(
+        ("model", "cause", "remedy"),
+        [
+            ("lama", "there is no such model", "The models are"),
+            ("big-lama", "not installed yet", "models add big-lama"),
+            ("trimap", "a model for matte", "models list"),
+            ("flat", "flat is not loaded", "Restart the service"),
+        ],
+    )
+    def test_nobody_is_told_to_restart_with_what_can_not_start(
+        self, by_its_file, model, cause, remedy
+    ):
+        lanes, running = by_its_file
+        good = lanes.file.read_text(encoding="utf-8")
+        count = sum(line["event"] == "configuration kept" for line in running.lines)
+        lanes.file.write_text(good.replace("classical", model), encoding="utf-8")
+        running.signal(signal.SIGHUP)
+        kept = running.wait_for("configuration kept", count + 1)
+        lanes.file.write_text(good, encoding="utf-8")
+        assert cause in kept["cause"]
+        assert remedy in kept["remedy"]
+        assert ("Restart" in kept["remedy"]) == (model == "flat")
+
+    def test_status_tells_what_runs_whatever_its_file_says(self, by_its_file, eventually):
+        lanes, running = by_its_file
+        good = lanes.file.read_text(encoding="utf-8")
+        count = sum(line["event"] == "configuration kept" for line in running.lines)
+
+        def told(*words):
+            lane = lanes.status()["lanes"][0]
+            assert (lane["name"], lane["model"]) == ("only", "classical")
+            return all(word in (lanes.status()["differs"] or "") for word in words)
+
+        assert eventually(lambda: lanes.status()["differs"] is None)
+        lanes.file.write_text(f"{good}drain: 9s\n", encoding="utf-8")
+        assert told("was changed since")
+        lanes.file.write_text(f"{good}lanes: [", encoding="utf-8")
+        assert told("can't be used", "not valid YAML")
+        running.signal(signal.SIGHUP)
+        running.wait_for("configuration kept", count + 1)
+        assert eventually(lambda: told("was rejected", "not valid YAML"))
+        lanes.file.write_text(good, encoding="utf-8")
+        assert eventually(lambda: lanes.status()["differs"] is None)
 
     def test_a_lane_that_was_taken_out_rests_and_goes_on_later(self, make_lanes, start_all):
         lanes = make_lanes()

@@ -15,6 +15,8 @@ from retouchd.cli.options import (
     StateOption,
     choose,
 )
+from retouchd.config import checked
+from retouchd.errors import ConfigInvalid
 
 app = typer.Typer(help="Check or show the configuration.", no_args_is_help=True)
 
@@ -27,8 +29,22 @@ def check(
     model: ModelOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Say whether the configuration is valid. Example: retouchd config check -c config.yaml"""
-    found = choose(config, root, sets, state, model).read()
+    """Say whether a service could start with this. Example: retouchd config check -c config.yaml
+
+    Exit code 2 means that it could not. What only pauses a lane is a warning; `retouchd doctor`
+    looks closer, at the machine and into the weights as well.
+    """
+    from retouchd.startable import flaws
+
+    choice = choose(config, root, sets, state, model)
+    written = choice.written()
+    found = checked(written)
+    for flaw in sorted(flaws(found), key=lambda flaw: not flaw.fatal):
+        given = flaw.path[-1] == "model" and model in [lane.model for lane in found.lanes]
+        where = f"--model {model}" if given else written.place(flaw.path)
+        if flaw.fatal:
+            raise ConfigInvalid(where=where, cause=flaw.cause, fix=flaw.fix)
+        typer.echo(f"warning: {where}: {flaw.cause}.\n{flaw.fix}", err=True)
     lanes = ", ".join(lane.name for lane in found.lanes)
     typer.echo(f"the configuration is valid; lanes: {lanes}")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +13,8 @@ from typing import Annotated
 import typer
 
 from retouchd import config as configuration
-from retouchd.config import Config
-from retouchd.errors import ConfigInvalid
+from retouchd.config import Config, Written
+from retouchd.errors import ConfigInvalid, WrongRequest
 from retouchd.ledger import Ledger, LedgerReader
 from retouchd.manifest import task_named
 
@@ -52,25 +55,50 @@ class Choice:
 
     def read(self) -> Config:
         """The configuration; raises ConfigInvalid."""
+        return configuration.checked(self.written())
+
+    def written(self) -> Written:
+        """The configuration as it was written; raises ConfigInvalid."""
         overrides = list(self.sets)
         if self.state is not None:
             overrides.append(f"state={_quoted(os.path.abspath(self.state))}")
         if self.config and self.root:
-            raise ConfigInvalid(
-                where="the command line",
+            raise WrongRequest(
                 cause="--config and --root exclude each other",
                 fix="Give one of them; a config file names its own folders.",
             )
-        found = self._read(overrides)
-        return (
-            found if self.model is None else self._read(_with_model(found, self.model, overrides))
-        )
+        found = self._written(overrides)
+        if self.model is None:
+            return found
+        return self._written(_with_model(configuration.checked(found), self.model, overrides))
 
-    def _read(self, overrides: list[str]) -> Config:
+    def file(self) -> Path | None:
+        """The configuration file, absolute; None with ``--root``."""
+        return None if self.root else Path(os.path.abspath(self.config or _default()))
+
+    def check_place(self) -> None:
+        """Raise WrongRequest for a ``--root`` that is no folder; one that was just made is fine."""
+        try:
+            if self.root is None or stat.S_ISDIR(os.stat(self.root).st_mode):
+                return
+            what, fix = "no folder", "Name the folder that holds inbox and outbox."
+        except (FileNotFoundError, NotADirectoryError):
+            what = "no such folder"
+            fix = f"Check its spelling; `{self.command('run')}` would make it."
+        except OSError:
+            return  # What is wrong with it is told by who works with it.
+        raise WrongRequest(cause=f"there is {what}: --root {self.root}", fix=fix)
+
+    def command(self, *words: str) -> str:
+        """A command line for the same configuration, to be copied by a person."""
+        places = {"--root": self.root, "--config": self.config, "--state-dir": self.state}
+        given = [part for name, path in places.items() if path for part in (name, str(path))]
+        return shlex.join(["retouchd", *words, *given])
+
+    def _written(self, overrides: list[str]) -> Written:
         if self.root:
-            return configuration.for_root(self.root, overrides)
-        path = self.config or _default()
-        return configuration.load(path, overrides)
+            return configuration.written_for_root(self.root, overrides)
+        return configuration.read(self.config or _default(), overrides)
 
 
 def choose(
@@ -90,11 +118,17 @@ def _default() -> Path:
         return Path(named)
     if DEFAULT_CONFIG.exists():
         return DEFAULT_CONFIG
-    raise ConfigInvalid(
-        where="the command line",
-        cause=f"there is neither --root nor --config, and no {DEFAULT_CONFIG}",
-        fix="Say where to work: `retouchd run --root DIR` needs no configuration at all.",
+    raise WrongRequest(
+        cause=f"it is not said where to work: there is neither --root nor --config, and no "
+        f"{DEFAULT_CONFIG}",
+        fix=f"`{_asked()} --root DIR` needs no configuration at all; "
+        f"`{_asked()} --config FILE` names one.",
     )
+
+
+def _asked() -> str:
+    """The command line that is being carried out."""
+    return shlex.join(["retouchd", *sys.argv[1:]])
 
 
 def _with_model(config: Config, model: str, overrides: list[str]) -> list[str]:
@@ -116,7 +150,12 @@ def _quoted(value: str) -> str:
 
 def reader(config: Config) -> LedgerReader | None:
     """The ledger for reading, None before the first start."""
-    path = config.state / "ledger.sqlite3"
+    return ledger_in(config.state)
+
+
+def ledger_in(state: Path) -> LedgerReader | None:
+    """The ledger of a state folder for reading, None before the first start."""
+    path = state / "ledger.sqlite3"
     return LedgerReader(path) if path.exists() else None
 
 

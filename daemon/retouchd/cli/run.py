@@ -22,8 +22,10 @@ from retouchd.cli.options import (
     choose,
 )
 from retouchd.clock import Clock
+from retouchd.origin import Origin
 
 if TYPE_CHECKING:
+    from retouchd.ending import Ending
     from retouchd.service import Service
 
 
@@ -47,13 +49,16 @@ def once(
 ) -> None:
     """Do what is there, then exit. Example: retouchd once --root ~/retouch
 
-    Exit codes: 0 everything done, 3 done but some files were set aside, 4 another instance
-    is running, 75 paused by the environment (disk full, share lost), 2 wrong configuration.
+    The last line says what was done, what waits for what, and what was set aside. Exit codes:
+    0 everything done that can be done, 3 done but some files were set aside, 4 another instance is
+    running, 75 not finished, for a reason that passes and is told (disk full, share lost, outside
+    the lane's hours), 2 wrong configuration.
     """
     _serve(choose(config, root, sets, state, model), once=True)
 
 
 def _serve(choice: Choice, *, once: bool) -> None:
+    origin = Origin(choice.file())
     config = choice.read()
     # Heavy parts only now, so that a wrong configuration is told at once.
     from retouchd import logs
@@ -82,17 +87,34 @@ def _serve(choice: Choice, *, once: bool) -> None:
                     parts.count_and_say,
                     once=once,
                     read_config=choice.read,
+                    origin=origin,
                     on_tick=on_tick,
                 )
                 with _signals(service):
                     code = service.run()
         finally:
             engine.close(timeout=1.0)
+    if once:
+        _conclude(choice, service.ending, code, log=logs.structured(config.log))
     if parts.abandoned:
         # Leaving as usual would wait for threads that wait for the device.
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)
+
+
+def _conclude(choice: Choice, ending: Ending | None, code: int, *, log: bool) -> None:
+    """The last words of `once`: what came of it, and why that is not all."""
+    from retouchd import logs
+
+    line, reasons = "stopped", ["The ledger can't be written; the log says why."]
+    if ending:
+        line = ending.line(choice.command("jobs", "--state", "quarantined"))
+        reasons = list(ending.reasons)
+    if log:
+        logs.say("ended", result=line, reasons=" ".join(reasons), code=code)
+        return
+    typer.echo("\n".join((f"retouchd: {line}", *reasons)), err=True)
 
 
 @contextmanager

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from retouchd.cli.options import (
+    Choice,
     ConfigOption,
     JsonOption,
     RootOption,
     SetOption,
     StateOption,
     choose,
-    reader,
+    ledger_in,
 )
-from retouchd.config import Config
-from retouchd.status import Status, read_status, status_text
+from retouchd.config import likely_state
+from retouchd.errors import ConfigInvalid
+from retouchd.live import read_live
+from retouchd.status import Status, read_running, read_status, status_text
 
 
 def status(
@@ -30,32 +34,53 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every second.")] = False,
 ) -> None:
     """Show the queue, the lanes and what is wrong. Example: retouchd status --watch"""
-    found = choose(config, root, sets, state).read()
+    choice = choose(config, root, sets, state)
+    choice.check_place()
     if as_json:
-        typer.echo(json.dumps(_snapshot(found).to_json(), indent=2))
+        typer.echo(json.dumps(_snapshot(choice).to_json(), indent=2))
     elif watch:
-        _watch(found)
+        _watch(choice)
     else:
-        typer.echo("\n".join(status_text(_snapshot(found))))
+        typer.echo("\n".join(status_text(_snapshot(choice))))
 
 
-def _snapshot(config: Config) -> Status:
-    ledger = reader(config)
+def _snapshot(choice: Choice) -> Status:
+    """Raises ConfigInvalid, but not while a service works with what it read before."""
     try:
-        return read_status(config, ledger, time.time())
+        found = choice.read()
+    except ConfigInvalid as error:
+        file = choice.file()
+        running = _running(choice.state or likely_state(file), error) if file else None
+        if choice.sets or running is None or running.file != str(file):
+            raise
+        return running
+    ledger = ledger_in(found.state)
+    try:
+        return read_status(found, ledger, time.time())
     finally:
         if ledger:
             ledger.close()
 
 
-def _watch(config: Config) -> None:
+def _running(state: Path, trouble: ConfigInvalid) -> Status | None:
+    if read_live(state) is None:
+        return None
+    ledger = ledger_in(state)
+    try:
+        return read_running(state, ledger, time.time(), trouble)
+    finally:
+        if ledger:
+            ledger.close()
+
+
+def _watch(choice: Choice) -> None:
     from rich.live import Live
     from rich.text import Text
 
     with Live(refresh_per_second=2) as live:
         try:
             while True:
-                live.update(Text("\n".join(status_text(_snapshot(config)))))
+                live.update(Text("\n".join(status_text(_snapshot(choice)))))
                 time.sleep(1.0)
         except KeyboardInterrupt:
             return

@@ -1,25 +1,32 @@
 """Configuration: YAML in, frozen and validated sections out."""
 
-from retouchd.config.load import for_root, load, parse
+from retouchd.config.load import (
+    checked,
+    for_root,
+    likely_state,
+    load,
+    parse,
+    read,
+    written_for_root,
+)
+from retouchd.config.running import Device, Log, RetryPolicy, Scan
 from retouchd.config.sections import (
     Config,
-    Device,
     Lane,
     Limits,
-    Log,
     Mask,
     Output,
     Pairing,
     Rectangle,
     Retention,
-    RetryPolicy,
-    Scan,
     Schedule,
 )
+from retouchd.config.written import KeyPath, Written
 
 __all__ = [
     "Config",
     "Device",
+    "KeyPath",
     "Lane",
     "Limits",
     "Log",
@@ -31,7 +38,12 @@ __all__ = [
     "RetryPolicy",
     "Scan",
     "Schedule",
+    "Written",
+    "checked",
     "for_root",
+    "likely_state",
     "load",
     "parse",
+    "read",
+    "written_for_root",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import yaml
 from pydantic import ValidationError
 
 from retouchd.config.complaining import explained
+from retouchd.config.emptiness import refuse_empty
 from retouchd.config.overriding import override
 from retouchd.config.sections import Config
+from retouchd.config.tasks import is_for
+from retouchd.config.written import Written
 from retouchd.errors import ConfigInvalid
 
 Overrides = Sequence[str]
@@ -20,6 +24,11 @@ Overrides = Sequence[str]
 
 def load(path: Path, overrides: Overrides = ()) -> Config:
     """The configuration in the file at ``path``; raises ConfigInvalid."""
+    return checked(read(path, overrides))
+
+
+def read(path: Path, overrides: Overrides = ()) -> Written:
+    """What the file at ``path`` says, for ``checked``; raises ConfigInvalid."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -28,12 +37,33 @@ def load(path: Path, overrides: Overrides = ()) -> Config:
             cause=f"the file can't be read ({error})",
             fix="Check the path and its permissions; config.example.yaml is a good start.",
         ) from None
-    return parse(text, str(path), overrides)
+    return _written(text, str(path), overrides)
+
+
+def likely_state(path: Path) -> Path:
+    """The state folder that a file means which can't be used as it is; a guess."""
+    usual: Path = Config.model_fields["state"].default
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return usual
+    try:
+        tree = yaml.safe_load(text)
+        state = tree.get("state") if isinstance(tree, dict) else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        line = re.search(r"^state:\s*(['\"]?)(.+?)\1\s*(#.*)?$", text, re.MULTILINE)
+        state = line[2] if line else None
+    return Path(state) if isinstance(state, str) else usual
 
 
 def for_root(root: Path, overrides: Overrides = (), state: Path | None = None) -> Config:
     """The configuration of ``--root DIR``: an inpaint lane in its sub-folders, and in
     ``inbox/matte`` the inbox of a matte lane that shares the others."""
+    return checked(written_for_root(root, overrides, state))
+
+
+def written_for_root(root: Path, overrides: Overrides = (), state: Path | None = None) -> Written:
+    """What ``--root DIR`` means, for ``checked``; raises ConfigInvalid."""
     root = Path(os.path.abspath(root))
     matte = {
         "name": "matte",
@@ -46,11 +76,23 @@ def for_root(root: Path, overrides: Overrides = (), state: Path | None = None) -
         "state": str(state or root / ".retouchd"),
         "lanes": [{"name": "inpaint", "root": str(root)}, matte],
     }
-    return _build(tree, None, f"--root {root}", overrides)
+    return _overridden(Written(tree, None, f"--root {root}", overrides))
 
 
 def parse(text: str, source: str, overrides: Overrides = ()) -> Config:
     """The configuration in ``text``; ``source`` names it in errors."""
+    return checked(_written(text, source, overrides))
+
+
+def checked(written: Written) -> Config:
+    """The configuration that was written; raises ConfigInvalid."""
+    try:
+        return Config.model_validate(written.tree)
+    except ValidationError as error:
+        raise explained(error.errors(), written) from None
+
+
+def _written(text: str, source: str, overrides: Overrides) -> Written:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_twice(node, source)
@@ -68,7 +110,10 @@ def parse(text: str, source: str, overrides: Overrides = ()) -> Config:
         raise ConfigInvalid(
             where=source, cause="it holds no settings", fix="Start from config.example.yaml."
         )
-    return _build(tree, node, source, overrides)
+    written = Written(tree, node, source, overrides)
+    refuse_empty(written)
+    _leave_out_others(tree, node)
+    return _overridden(written)
 
 
 def _refuse_twice(node: yaml.Node | None, source: str) -> None:
@@ -91,10 +136,24 @@ def _refuse_twice(node: yaml.Node | None, source: str) -> None:
             _refuse_twice(item, source)
 
 
-def _build(tree: dict[str, Any], node: yaml.Node | None, source: str, sets: Overrides) -> Config:
-    for item in sets:
-        override(tree, item)
-    try:
-        return Config.model_validate(tree)
-    except ValidationError as error:
-        raise explained(error.errors(), tree, node, source, sets) from None
+def _leave_out_others(tree: dict[str, Any], node: yaml.Node | None) -> None:
+    """What lanes of both tasks take over from one anchor (`<<: *defaults`) says to each of them
+    only what is for its task; what stands in a lane itself is meant."""
+    lanes = tree.get("lanes")
+    for lane, own in zip(lanes if isinstance(lanes, list) else [], _lanes(node), strict=False):
+        if isinstance(lane, dict) and isinstance(own, yaml.MappingNode):
+            meant = {key.value for key, _ in own.value}
+            for key in [key for key in lane if key not in meant and not is_for(lane, [key])]:
+                del lane[key]
+
+
+def _lanes(node: yaml.Node | None) -> list[yaml.Node]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    found = next((value for key, value in pairs if key.value == "lanes"), None)
+    return found.value if isinstance(found, yaml.SequenceNode) else []
+
+
+def _overridden(written: Written) -> Written:
+    for item in written.sets:
+        override(written.tree, item)
+    return written

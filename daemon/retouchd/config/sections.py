@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from retouchd.config.folders import check_apart, check_outside
 from retouchd.config.matte import Matte
+from retouchd.config.running import Device, Log, RetryPolicy, Scan
 from retouchd.config.section import Section
 from retouchd.config.units import Duration, Hours, PixelCount, Size
 from retouchd.naming import check_template, fixed_format
@@ -23,46 +24,10 @@ _ROLES = ("inbox", "outbox", "archive", "failed")
 _REVIEW = "review"
 _MODELS = {"inpaint": "patchmatch", "matte": "cvunet-compact"}
 """What a lane of each task uses where it names no model."""
-_Use = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
 _Name = Field(
     pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
     description="up to 40 of a-z, 0-9, - and _, beginning with a letter or digit",
 )
-
-
-class Log(Section):
-    """Where and how much is logged."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "keyvalue", "json"] = "auto"
-
-
-class Device(Section):
-    """What the models run on."""
-
-    use: Annotated[str, _Use] = "auto"
-    require_gpu: bool = False
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=512)] = "auto"
-
-
-class Scan(Section):
-    """When a dropped file counts as there, and how often folders are listed."""
-
-    settle: Duration = 2.0
-    incomplete_after: Duration = 600.0
-    local: Duration = 300.0
-    remote: Duration = 15.0
-    watch: Literal["auto", "events", "scan"] = "auto"
-    answer_within: Duration = 60.0
-
-
-class RetryPolicy(Section):
-    """How long a job that failed for a passing reason is tried again."""
-
-    attempts: Annotated[int, Field(ge=1, le=100)] = 6
-    crashes: Annotated[int, Field(ge=1, le=10)] = 2
-    first: Duration = 5.0
-    longest: Duration = 1800.0
 
 
 class Rectangle(Section):
@@ -209,11 +174,34 @@ class Lane(Section):
             first |= {role: Path(str(root)) / role for role in roles}
         return {**first, **given}
 
+    @field_validator("strategy", "blend", "match")
+    @classmethod
+    def _for_inpaint(cls, value: object, info: ValidationInfo) -> object:
+        key = str(info.field_name)
+        # What `config show` prints has every key of every lane, with its default.
+        if info.data.get("task") == "matte" and value != cls.model_fields[key].default:
+            raise ValueError(f"you set {key}, but the task is matte; leave {key} out")
+        return value
+
+    @field_validator("matte")
+    @classmethod
+    def _for_matte(cls, value: Matte, info: ValidationInfo) -> Matte:
+        given = value.model_fields_set
+        whole = value == Matte() and given == Matte.model_fields.keys()
+        if info.data.get("task") == "inpaint" and given and not whole:
+            raise ValueError(
+                f"you set {', '.join(f'matte.{key}' for key in sorted(given))}, but the task is "
+                "inpaint; add task: matte, or leave matte out"
+            )
+        return value
+
     @model_validator(mode="after")
     def _fits_its_task(self) -> Lane:
         if self.task == "inpaint":
             if self.review is not None:
-                raise ValueError("review is a folder of matte lanes; leave it out")
+                raise ValueError(
+                    "review is a folder of matte lanes; add task: matte, or leave review out"
+                )
             return self
         if self.review is None:
             raise ValueError("a matte lane needs a folder review, or a root to have it in")

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_MANY = 100
+"""Of no unit people read so many at a glance."""
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -72,13 +74,25 @@ def parse_hours(value: Any) -> tuple[time, time]:
 
 
 def show_duration(seconds: float) -> str:
-    """The shortest exact way to write a duration that ``parse_duration`` reads back."""
+    """The exact way to write a duration that people read best and ``parse_duration`` reads back:
+    ``"1w"``, ``"36h"``, ``"90s"``, ``"23h59m"``, ``"1500ms"``."""
     exact = Decimal(repr(seconds)) * 1000
     for unit in ("w", "d", "h", "m", "s"):
         count = exact / _MS[unit]
-        if count >= 1 and count == int(count):
+        if count == int(count) and 1 <= count < _MANY:
             return f"{int(count)}{unit}"
-    return f"{exact.normalize():f}ms"
+    if exact < _MS["s"] or exact != int(exact) or exact % _MS["s"]:
+        return f"{exact.normalize():f}ms"
+    return _in_parts(int(exact))
+
+
+def _in_parts(left: int) -> str:
+    """Milliseconds as days, hours, minutes and seconds, without those of which there are none."""
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _MS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts)
 
 
 def show_pixels(pixels: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from retouchd.clock import Clock
 from retouchd.config import Config, Lane, Scan
+from retouchd.doctor.backgrounds import judge_backgrounds
 from retouchd.doctor.finding import Finding, Level
 from retouchd.doctor.folders import by_events, judge_folder, judge_watching
 from retouchd.doctor.looks import Look, Wanted, identity_of, look_into
@@ -59,6 +60,7 @@ def examine(
         *(judge_watching(x, config.scan, mount_of(str(x.inbox), mounts)) for x in config.lanes),
         *judge_machine(config, len(watched), sum(looks[look].folders for look in watched)),
         *judge_models(config),
+        *judge_backgrounds(config, identity, within),
     )
 
 

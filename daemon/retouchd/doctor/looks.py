@@ -12,7 +12,7 @@ from retouchd.call import Call
 from retouchd.errors import RetouchdError, from_wire
 from retouchd.hands import Hands
 
-_MEMORY = 2 << 30
+MEMORY = 2 << 30
 _MOST_HANDS = 8
 
 Identity = tuple[int, int, tuple[int, ...]]
@@ -64,7 +64,7 @@ def look_into(
 ) -> Mapping[Wanted, Look]:
     """Look into all folders at once. within: seconds that each may take to answer."""
     lanes = len({folder.lane for folder in wanted})
-    hands = Hands(min(len(wanted), _MOST_HANDS), lanes, _MEMORY)
+    hands = Hands(min(len(wanted), _MOST_HANDS), lanes, MEMORY)
     try:
         with ThreadPoolExecutor(hands.size) as threads:
             looks = threads.map(lambda folder: _look(hands, folder, identity, within), wanted)

@@ -17,6 +17,7 @@ from retouchd.ledger import LedgerReader
 from retouchd.ledger.lock import holder
 from retouchd.live import read_live
 from retouchd.mounts import Mount
+from retouchd.origin import difference
 
 _LEAST = 1 << 30
 _BACK = 300.0  # clocks of a machine that synchronises stray by less
@@ -60,8 +61,9 @@ def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
     if damage:
         reader.close()
         return None, [problem(check, f"{path} is damaged: {'; '.join(damage)}", _DAMAGED)]
-    paused = judge_paused(read_live(config.state))
-    return reader, [fine(check, f"{path} is whole"), judge_service(path), *paused]
+    live = read_live(config.state)
+    told = [judge_service(path), *judge_file(live), *judge_paused(live)]
+    return reader, [fine(check, f"{path} is whole"), *told]
 
 
 _RIGHTS = "Run doctor as the service user: sudo -u retouchd retouchd doctor."
@@ -78,6 +80,12 @@ def judge_service(ledger: Path) -> Finding:
     """Whether a service works with the ledger now."""
     pid = holder(ledger)
     return fine("service", f"it runs as process {pid}" if pid else "it does not run now")
+
+
+def judge_file(live: Mapping[str, Any] | None) -> list[Finding]:
+    """Whether the running service works with what its file says; live: as below."""
+    differs = difference((live or {}).get("origin") or {})
+    return [warning("configuration", differs.cause, differs.remedy)] if differs else []
 
 
 def judge_paused(live: Mapping[str, Any] | None) -> list[Finding]:

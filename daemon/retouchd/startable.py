@@ -1,0 +1,99 @@
+"""Whether a service could start with a configuration, as far as a glance tells: nothing is hashed
+or loaded, and torch is not imported. `doctor` looks closer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from retouchd.config import Config, KeyPath, Lane
+from retouchd.errors import ConfigInvalid, ModelUnusable
+from retouchd.lane_models import wrong_task
+from retouchd.manifest import Task, builtin_entries, resolve
+from retouchd.mounts import mount_of, read_mounts
+from retouchd.weightfile import open_weights
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something that a valid configuration asks for and that is not there.
+
+    path: of its key. fatal: no service starts with it; else a lane pauses, or nobody can tell.
+    """
+
+    path: KeyPath
+    cause: str
+    fix: str
+    fatal: bool = True
+
+
+def flaws(config: Config) -> list[Flaw]:
+    """Everything that a glance finds."""
+    return [
+        flaw
+        for number, lane in enumerate(config.lanes)
+        for flaw in (*_model(lane, number, config), *_background(lane, number))
+    ]
+
+
+def check_models(config: Config) -> None:
+    """Raise ConfigInvalid for the first model that no service could start with. For a running
+    service: it looks at no share, which may hang."""
+    for number, lane in enumerate(config.lanes):
+        if not _is_far(lane.model, config.models_folder):
+            for flaw in _model(lane, number, config):
+                where = f"lane {lane.name}, model"
+                raise ConfigInvalid(where=where, cause=flaw.cause, fix=flaw.fix)
+
+
+def glance(model: str, models_folder: Path) -> Task:
+    """What a model is for; raises ModelUnusable where a start would, its content aside."""
+    spec = resolve(model, models_folder, digest=lambda path: "0" * 64)
+    if spec.path is not None:
+        open_weights(model, spec.path).close()
+    if spec.architecture == "onnx":
+        from retouchd.onnx_session import check_runtime
+
+        check_runtime(model)
+    return spec.task
+
+
+def _is_far(model: str, models_folder: Path) -> bool:
+    mounts = read_mounts()
+    places = (os.path.abspath(os.path.expanduser(model)), str(models_folder))
+    return any(mount.remote for place in places if (mount := mount_of(place, mounts)))
+
+
+def _model(lane: Lane, number: int, config: Config) -> Iterator[Flaw]:
+    path: KeyPath = ("lanes", number, "model")
+    try:
+        task = glance(lane.model, config.models_folder)
+    except ModelUnusable as error:
+        cause = f"{lane.model} can't be used: {error.facts.get('cause')}"
+        hidden = isinstance(error.__context__, PermissionError)
+        yield _hidden(path, cause) if hidden else Flaw(path, cause, error.advice)
+    except OSError as error:
+        if lane.model not in builtin_entries():
+            yield _hidden(path, f"{error.filename} can't be read ({error.strerror})")
+    else:
+        if task != lane.task:
+            yield Flaw(path, *wrong_task(lane, task))
+
+
+def _hidden(path: KeyPath, cause: str) -> Flaw:
+    """What this user may not see, another may."""
+    fix = "Ask as the user that the service runs as: sudo -u retouchd retouchd config check."
+    return Flaw(path, cause, fix, fatal=False)
+
+
+def _background(lane: Lane, number: int) -> Iterator[Flaw]:
+    wanted = lane.matte.background
+    mount = mount_of(str(wanted), read_mounts())
+    # A share may hang; `doctor` looks there, through a process that it can leave behind.
+    if wanted is None or mount is None or mount.remote or os.access(wanted, os.R_OK):
+        return
+    cause = "is not there" if not os.path.lexists(wanted) else "can't be read"
+    fix = "Put a picture there that the service user may read; until then the lane pauses."
+    yield Flaw(("lanes", number, "matte", "background"), f"{wanted} {cause}", fix, fatal=False)
