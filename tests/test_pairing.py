@@ -44,7 +44,7 @@ def by_folder(image, shared):
 def assert_conflict(verdict, *members):
     """The verdict is a conflict of exactly these members, and its cause names every one."""
     assert isinstance(verdict, Conflict)
-    assert verdict.members == tuple(sorted(members))
+    assert sorted(verdict.members) == sorted(members)
     assert all(member in verdict.cause for member in members)
 
 

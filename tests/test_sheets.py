@@ -24,12 +24,12 @@ from retouchd.config import Lane, load
 from retouchd.contact_sheet import PER_PAGE, TILE, Cutout
 from retouchd.errors import (
     CannotWrite,
-    ConfigInvalid,
     FileBusy,
     NotARegularFile,
     RetouchdError,
     RootLost,
     Unexpected,
+    WrongRequest,
 )
 from retouchd.hands import Hands
 from retouchd.job import FileStat, Role, State
@@ -425,7 +425,7 @@ def test_without_a_matte_lane_it_says_how_to_have_one(tmp_path) -> None:
 def test_what_is_no_day_is_refused_with_an_example(house, day) -> None:
     error = wrong(house.sheet("--date", day))
 
-    assert isinstance(error, ConfigInvalid)
+    assert isinstance(error, WrongRequest)
     assert "yesterday" in error.advice
 
 

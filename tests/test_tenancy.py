@@ -17,7 +17,7 @@ import pytest
 from retouchd.errors import InboxHeld, InboxTaken
 from retouchd.naming import OWNER
 from retouchd.roots import Root, open_root
-from retouchd.tenancy import Tenant, check_ours, here, occupy
+from retouchd.tenancy import Tenant, check_ours, here, look_ahead, occupy
 
 
 @pytest.fixture
@@ -83,6 +83,21 @@ def test_while_another_runs_it_is_theirs(inbox: Root, us: Tenant, other: Tenant)
     check_free(inbox, us)
     with pytest.raises(InboxTaken):
         check_ours(inbox, other)
+
+
+def test_who_looks_ahead_is_told_of_another_that_runs_and_leaves_no_trace(
+    inbox: Root, us: Tenant, other: Tenant, tmp_path: Path
+) -> None:
+    folder = inbox.ref.path
+    look_ahead(folder, us)
+    look_ahead(str(tmp_path / "nothing"), us)
+    assert not note(inbox).exists()
+    occupy(inbox, other)
+    with running(other), pytest.raises(InboxTaken, match="it is running"):
+        look_ahead(folder, us)
+    look_ahead(folder, us)
+    assert json.loads(note(inbox).read_text()) == other.wire, "who is gone is succeeded later"
+    look_ahead(folder, other)
 
 
 def test_a_lock_that_can_not_be_seen_may_be_held(

@@ -16,12 +16,16 @@ from retouchd.errors import printable
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+def structured(log: Log) -> bool:
+    """Whether standard error is read by a program."""
+    return log.format == "json" or (log.format == "auto" and "JOURNAL_STREAM" in os.environ)
+
+
 def set_up_logs(log: Log) -> None:
     """Send log lines to standard error in the configured form."""
-    structured = log.format == "json" or (log.format == "auto" and "JOURNAL_STREAM" in os.environ)
     renderer: Any = (
         structlog.processors.JSONRenderer()
-        if structured
+        if structured(log)
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=12)
     )
     structlog.configure(

@@ -82,7 +82,7 @@ class WaitingMask:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Files that fit together in more than one way; ``cause`` names them in words."""
+    """Files that fit together in more than one way, photos first; ``cause`` names them in words."""
 
     members: tuple[str, ...]
     cause: str
@@ -162,7 +162,9 @@ class _Inbox:
         if len(members) == 1:
             return self._alone(names[members[0]])
         if len(members) > 2:
-            conflict = Conflict(tuple(members), _cause(members, links))
+            # The photo first: its name is the one that people look for.
+            first = sorted(members, key=lambda m: m in links.aiming)
+            conflict = Conflict(tuple(first), _cause(members, links))
             return self._when_settled(conflict.members, conflict)
         image, mask = sorted(members, key=lambda m: m in links.aiming)
         return self._when_settled((image, mask), Pair(image, mask, None, "mask"))

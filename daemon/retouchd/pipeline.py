@@ -20,10 +20,10 @@ from retouchd.clock import Clock
 from retouchd.errors import LedgerUnusable, RetouchdError, Unexpected, WrongState
 from retouchd.failing import Circumstances, Failing
 from retouchd.filing import Filing
-from retouchd.job import UNTROUBLED, Job, State
+from retouchd.job import Job, State
 from retouchd.lanes import Lanes, LaneState
 from retouchd.ledger import Ledger
-from retouchd.recording import STOPPED, begin_again
+from retouchd.recording import STOPPED, begin_again, claim
 
 LEDGER_PAUSE = 5.0
 """Seconds without new work after the ledger could not be written."""
@@ -161,14 +161,10 @@ class Pipeline:
         """Commit the attempt before anything of the file is touched."""
         lane = self._lanes.get(job.lane)
         try:
-            self._ledger.change(
-                job.id,
-                State.RUNNING,
-                now=self._clock.now(),
-                attempts=job.attempts + 1,
-                output=None,
-                output_sha256=None,
-                **UNTROUBLED,
+            claim(
+                self._ledger,
+                job,
+                self._clock.now(),
                 model=lane.config.model if lane else None,
                 settings=lane.config.work() if lane else {},
             )
@@ -252,7 +248,8 @@ class Pipeline:
     def _file(self, job: Job, lane: LaneState) -> None:
         state = self._filing.file(job, lane)
         if state is State.QUARANTINED:
-            self._failing.say_state(job, state, why=job.error)
+            # That it is quarantined was said when that was decided.
+            self._say("set aside", job=job.id, lane=job.lane, file=job.name)
         else:
             self._failing.say_state(job, state)
 

@@ -31,7 +31,7 @@ from typing import Any
 from retouchd.errors import InboxTaken
 from retouchd.naming import LOCK, NEW_MARKER, OWNER, temporary
 from retouchd.renaming import rename_without_replacing
-from retouchd.roots import Root, sync_folder
+from retouchd.roots import Root, RootRef, sync_folder
 from retouchd.walking import trouble
 
 _MACHINE = Path("/etc/machine-id")
@@ -115,6 +115,24 @@ def check_ours(root: Root, ours: Tenant) -> None:
     found = _tenant_of(root)
     if found not in (None, ours):
         raise _taken(root, found, ours)
+
+
+def look_ahead(path: str, ours: Tenant) -> None:
+    """Raise InboxTaken where the folder at ``path`` has the note of another service that may run.
+
+    Nothing is changed; a folder that is not there, or not ours, is left to ``occupy``.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        root = Root(RootRef("", "inbox", path, ""), fd)
+        found = _tenant_of(root)
+        if found and found != ours and _see(found, ours) is not _Seen.ENDED:
+            raise _taken(root, found, ours)
+    finally:
+        os.close(fd)
 
 
 class _Seen(Enum):

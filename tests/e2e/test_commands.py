@@ -144,6 +144,19 @@ def test_without_a_place_to_work_it_says_what_to_do(monkeypatch, verb):
     assert "--root DIR" in said.err
 
 
+@pytest.mark.parametrize("verb", ["status", "jobs"])
+def test_a_mistyped_root_is_not_taken_for_a_healthy_one(tmp_path, verb):
+    """Nor is one that was just made, and in which nothing has worked yet, taken for a mistake."""
+    said = say(verb, "--root", str(tmp_path / "typo"))
+    assert said.code == 2
+    assert "there is no such folder" in said.err
+    assert f"`retouchd run --root {tmp_path}/typo` would make it" in said.err
+    assert say(verb, "--root", str(tmp_path)).code == 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    assert "there is no folder: --root" in say(verb, "--root", str(tmp_path / "file")).err
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -313,7 +326,7 @@ def listen(story: Story) -> dict[str, Any]:
     }
     for key, path in paths.items():
         said = say("explain", "--json", str(path), *story.lanes.where)
-        assert said.code == 0, said.err
+        assert said.code == (2 if key == "missing" else 0), said.err
         found[f"explain {key}"] = json.loads(said.out)
     (read.inbox / "new.png").unlink()
     assert again.files(again.inbox) == []
@@ -322,6 +335,23 @@ def listen(story: Story) -> dict[str, Any]:
 
 def test_once_says_by_its_exit_code_that_files_were_set_aside(story):
     assert story.first.returncode == 3
+
+
+def test_once_says_in_its_last_line_what_came_of_it(story):
+    *_, last = story.first.stderr.splitlines()
+    assert last.startswith("retouchd: 3 done, 3 wait for a mask, 3 set aside: see `retouchd jobs ")
+    assert last.endswith("`")
+    command = last.split("`")[1].split()
+    assert command[:4] == ["retouchd", "jobs", "--state", "quarantined"]
+    found = say(*command[1:])
+    assert found.code == 0
+    assert len(found.out.splitlines()) == 3
+
+
+def test_that_a_file_is_quarantined_is_logged_once(story):
+    lines = [line for line in story.first.stderr.splitlines() if "broken.png" in line]
+    assert sum("] quarantined" in line for line in lines) == 1
+    assert sum("] set aside" in line for line in lines) == 1
 
 
 def test_status_keeps_its_contract(story):
@@ -372,7 +402,7 @@ def test_jobs_can_be_listed_by_state(story):
         ("quarantined", "quarantined", "is not an image that can be read"),
         ("set aside", "quarantined", "export it anew"),
         ("pair", "quarantined", "retouchd retry"),
-        ("new", "not_running", "Start `retouchd run` or `once`"),
+        ("new", "not_running", "no service runs. Start one with `retouchd run --config "),
         ("missing", "missing", "There is no file"),
         ("stranger", "unknown", "The ledger knows no file"),
     ],
@@ -388,7 +418,7 @@ def test_explain_says_why_a_file_is_not_done(story, key, verdict, words):
     [
         ("retry", "good.jpg", "is done, so it can't be tried again"),
         ("cancel", "good.jpg", "is done, so it can't be cancelled"),
-        ("retry", "broken.png", "drop a photo together with its mask instead"),
+        ("retry", "broken.png", "can't be tried again as it is. Open it in a photo program"),
     ],
 )
 def test_what_can_not_be_tried_again_is_refused(story, verb, name, why):
@@ -470,7 +500,7 @@ def third(story, second, pictures) -> dict[str, Any]:
 
 def test_retry_failed_tries_everything_that_was_set_aside(story, third):
     assert third["retry"].stdout.count("will be tried again") == 1
-    assert "drop a photo together with its mask" in third["retry"].stderr
+    assert "can't be tried again as it is. Open it in a photo" in third["retry"].stderr
     states = {job["name"]: job["state"] for job in third["jobs"].values() if job["lane"] == "again"}
     assert states == {"one.png": "done", "two.png": "quarantined"}
     again, read = story.spools["again"], story.spools["read"]
@@ -517,10 +547,10 @@ def test_status_of_a_running_service(service, eventually):
     assert status["pid"] == running.process.pid
     assert status["device"] == "cpu"
     assert status["jobs"]["done"] == 1
-    assert status["lanes"][0]["model"] == "classical", "that of this command's own options"
+    assert status["lanes"][0]["model"] == "flat", "that of the service, not of this command"
     assert {job["model"] for job in spool.jobs()} == {"flat"}
     assert status["jobs"].keys() >= STATES
-    assert eventually(lambda: spool.status()["lanes"][0]["watching"] == "events", 5)
+    assert status["lanes"][0]["watching"] == "events"
     assert status["lanes"][0]["paused"] is None
     assert f"running (process {running.process.pid}) on cpu" in spool.retouchd("status").stdout
 
@@ -569,6 +599,8 @@ def test_cancel_and_retry_beside_the_service(service, pictures, eventually):
 def test_the_service_ends_in_order(service):
     spool, running = service
     assert running.stop() == 0
+    running._reader.join(10)
+    assert [line["event"] for line in running.lines][-2:] == ["stopping", "stopped"]
     status = spool.status()
     assert (status["running"], status["pid"], status["device"]) == (False, None, "not running")
 
@@ -590,7 +622,8 @@ def test_once_tells_a_paused_lane_by_its_exit_code(paused):
     spool, done = paused
     assert done.returncode == 75
     assert "Traceback" not in done.stderr
-    assert "retouchd adopt inpaint" in " ".join(done.stderr.split())
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("Lane inpaint is paus")]
+    assert "retouchd adopt inpaint" in said
     assert spool.files(spool.inbox) == ["photo.png", "photo_mask.png"]
     assert spool.files(spool.outbox) == []
 

@@ -55,4 +55,4 @@ class Commands:
         return json.loads(done.stdout)
 
     def jobs(self) -> list[dict[str, Any]]:
-        return json.loads(self.retouchd("jobs", "--json", "--limit", "-1").stdout)
+        return json.loads(self.retouchd("jobs", "--json", "--limit", "0").stdout)

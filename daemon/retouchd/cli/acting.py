@@ -15,9 +15,10 @@ from retouchd.cli.options import (
     choose,
     writer,
 )
-from retouchd.errors import ConfigInvalid, NoSuchJob, WrongState
+from retouchd.errors import CalledOff, NoSuchJob, WrongRequest, WrongState
 from retouchd.job import AFRESH, CANCELLABLE, RETRYABLE, Job, Place, Role, State
 from retouchd.ledger import Ledger
+from retouchd.recording import quarantine, what_stands
 
 
 def retry(
@@ -33,10 +34,10 @@ def retry(
     """Try jobs again, with the originals where they lie now. Example: retouchd retry 12"""
     ledger = writer(choose(config, root, sets, state).read())
     if not numbers and not failed:
-        raise ConfigInvalid(
-            where="retry",
-            cause="it names no job",
-            fix="Name jobs by number, or use --failed for all of them.",
+        raise WrongRequest(
+            cause="no job is named",
+            fix="Name jobs by number (`retouchd jobs` lists them), or use --failed for all that "
+            "failed or were set aside.",
         )
     wanted = _named(ledger, numbers or [])
     if failed:
@@ -80,7 +81,9 @@ def _retry_now(ledger: Ledger, job: Job) -> None:
     elif not own or any(drop.place is Place.GONE for drop in own):
         reason = "tried again, because its originals are gone"
     elif not job.complete and any(drop.place is not Place.INBOX for drop in own):
-        reason = "tried again: drop a photo together with its mask instead"
+        reason = f"tried again as it is. {job.remedy or 'Drop it again'}".rstrip(".")
+    elif {Place.INBOX, Place.FAILED} <= {drop.place for drop in own}:
+        reason = "tried again: its files lie in several folders. Drop them again, together"
     if reason:
         raise WrongState(job=job.id, state=job.state, wish=reason)
     # The originals may have been mended where they lie, and retention must leave them.
@@ -106,13 +109,32 @@ def cancel(
     state: StateOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Don't do jobs; their originals stay in the inbox, untouched. Example: retouchd cancel 12"""
+    """Don't do jobs; their originals stay where they lie: in the inbox, or in failed/ if they were
+    set aside before. Example: retouchd cancel 12"""
     ledger = writer(choose(config, root, sets, state).read())
     for job in _named(ledger, numbers):
-        if job.state not in CANCELLABLE:
-            raise WrongState(job=job.id, state=job.state, wish="cancelled")
-        ledger.change(job.id, State.CANCELLED, now=time.time(), why="cancelled by hand")
-        typer.echo(f"job {job.id} ({job.name!r}) is cancelled; its files stay where they are")
+        with ledger.transaction():
+            state_now = cancel_now(ledger, ledger.job(job.id) or job)
+        what = "set aside again" if state_now is State.QUARANTINED else "cancelled"
+        typer.echo(f"job {job.id} ({job.name!r}) is {what}; its files stay where they are")
+
+
+def cancel_now(ledger: Ledger, job: Job) -> State:
+    """Cancel a job, inside the caller's transaction; returns its state. What lies in quarantine is
+    set aside there again, and a text beside it says so. Raises WrongState."""
+    now, why = time.time(), "cancelled by hand"
+    if job.state not in CANCELLABLE:
+        raise WrongState(job=job.id, state=job.state, wish="cancelled")
+    if not any(drop.place is Place.FAILED for drop in job.drops):
+        ledger.change(job.id, State.CANCELLED, now=now, why=why, **what_stands(job))
+        return State.CANCELLED
+    if job.error_file is None:
+        quarantine(ledger, job.id, CalledOff(path=job.name, job=job.id), now)
+    else:
+        # It was not tried again: what the text says holds.
+        over = {"completed_at": now, **what_stands(job)}
+        ledger.change(job.id, State.QUARANTINED, now=now, why=why, **over)
+    return State.QUARANTINED
 
 
 def adopt(
@@ -128,8 +150,6 @@ def adopt(
     chosen = found.lane(lane)
     if chosen is None:
         names = ", ".join(each.name for each in found.lanes)
-        raise ConfigInvalid(
-            where="adopt", cause=f"there is no lane {lane!r}", fix=f"The lanes are {names}."
-        )
+        raise WrongRequest(cause=f"there is no lane {lane!r}", fix=f"The lanes are {names}.")
     ledger.forget_roots(lane, map(str, chosen.folders.values()))
     typer.echo(f"the folders of lane {lane} will be taken as they are")

@@ -33,6 +33,7 @@ app = typer.Typer(
     help="A watch-folder daemon for retouching: drop a photo and a mask, find the repaired photo.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

@@ -19,12 +19,17 @@ from retouchd.cli.options import (
     choose,
     reader,
 )
-from retouchd.config import Config
-from retouchd.errors import ConfigInvalid
-from retouchd.explain import Explanation, Facts
+from retouchd.config import Config, Lane
+from retouchd.errors import WrongRequest
+from retouchd.explain import Explanation, Facts, explain_retired
 from retouchd.explain import explain as explain_facts
-from retouchd.job import Job, Role
+from retouchd.job import Job, Role, State
+from retouchd.ledger import LedgerReader
 from retouchd.live import read_live
+from retouchd.nearly import Near, near_misses
+from retouchd.waiting import missing
+
+_Place = tuple[Lane, str, str]
 
 
 def explain(
@@ -35,9 +40,12 @@ def explain(
     sets: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a file is not done. Example: retouchd explain /srv/retouch/inbox/photo.jpg"""
-    found = choose(config, root, sets, state).read()
-    explanation = explain_facts(_gather(found, path))
+    """Say why a file is not done. Example: retouchd explain /srv/retouch/inbox/photo.jpg
+
+    Exit code 2 means that there is no such file, and that the ledger knows none either.
+    """
+    choice = choose(config, root, sets, state)
+    explanation = _explain(choice.read(), path, choice.command("run"))
     if as_json:
         facts = {
             "verdict": explanation.verdict,
@@ -47,6 +55,8 @@ def explain(
         typer.echo(json.dumps(facts, indent=2))
     else:
         _print(explanation)
+    if explanation.verdict == "missing":
+        raise typer.Exit(2)
 
 
 def _print(explanation: Explanation) -> None:
@@ -54,22 +64,51 @@ def _print(explanation: Explanation) -> None:
         typer.echo(line)
 
 
-def _gather(config: Config, path: Path) -> Facts:
-    name, role, relative = _locate(config, os.path.abspath(path))
-    lane = config.lane(name)
-    assert lane is not None
-    live = read_live(config.state)
+def _explain(config: Config, path: Path, start: str) -> Explanation:
+    """The answer; raises WrongRequest for what is no file of a lane."""
+    absolute = os.path.abspath(path)
+    if os.path.isdir(path):
+        raise WrongRequest(
+            cause=f"{absolute} is a folder",
+            fix="Name a file in it; `retouchd jobs` lists them all.",
+        )
     ledger = reader(config)
-    exists = os.path.lexists(path)
+    try:
+        place, exists = _locate(config, absolute), os.path.lexists(path)
+        if place:
+            facts = _gather(config, ledger, place, exists=exists, start=start)
+            # What lies in an inbox is its lane's to take up, whoever knew it before.
+            if facts.jobs or (exists and facts.role == "inbox"):
+                return explain_facts(facts)
+        if job := _of_retired(config, ledger, absolute):
+            return explain_retired(job)
+    finally:
+        if ledger:
+            ledger.close()
+    if place is None:
+        folders = ", ".join(str(lane.inbox) for lane in config.lanes)
+        raise WrongRequest(
+            cause=f"{absolute} lies in no lane's folder", fix=f"The inboxes are {folders}."
+        )
+    return explain_facts(facts)
+
+
+def _gather(
+    config: Config, ledger: LedgerReader | None, place: _Place, *, exists: bool, start: str
+) -> Facts:
+    lane, role, relative = place
+    live = read_live(config.state)
     jobs: list[Job] = []
+    near = Near()
     if ledger:
-        jobs = ledger.holding(name, role, relative)
+        jobs = ledger.holding(lane.name, role, relative)
         if role == "inbox":
             jobs = [job for job in jobs if _owns(job, relative)]
             # What lies there now is another file than one of that name that was filed away.
-            jobs = jobs if jobs or exists else ledger.named(name, relative)
-        ledger.close()
-    facts = (live or {}).get("lanes", {}).get(name, {})
+            jobs = jobs if jobs or exists else ledger.named(lane.name, relative)
+        if jobs and jobs[0].state is State.WAITING:
+            near = near_of(ledger, lane.name)
+    facts = (live or {}).get("lanes", {}).get(lane.name, {})
     return Facts(
         lane=lane,
         role=role,
@@ -79,7 +118,15 @@ def _gather(config: Config, path: Path) -> Facts:
         running=live is not None,
         paused=facts.get("paused"),
         now=time.time(),
+        near=near,
+        start=start,
     )
+
+
+def near_of(ledger: LedgerReader, lane: str) -> Near:
+    """Which of a lane's waiting files are probably meant for which."""
+    waiting = ledger.jobs((State.WAITING,), lane=lane)
+    return near_misses(job.name for job in waiting if missing(job))
 
 
 def _owns(job: Job, path: str) -> bool:
@@ -87,20 +134,25 @@ def _owns(job: Job, path: str) -> bool:
     return any(drop.where == path and drop.role is not Role.SHARED_MASK for drop in job.drops)
 
 
-def _locate(config: Config, path: str) -> tuple[str, str, str]:
+def _locate(config: Config, path: str) -> _Place | None:
     """Lane, role and path below it; the innermost folder counts."""
-    best: tuple[str, str, str] | None = None
+    best: _Place | None = None
     longest = -1
     for lane in config.lanes:
         for role, folder in lane.folders.items():
             top = os.path.normpath(folder)
             if path.startswith(top + os.sep) and len(top) > longest:
-                best, longest = (lane.name, role, os.path.relpath(path, top)), len(top)
-    if best is None:
-        folders = ", ".join(str(lane.inbox) for lane in config.lanes)
-        raise ConfigInvalid(
-            where=f"explain {path}",
-            cause="it lies in no lane's folder",
-            fix=f"The inboxes are {folders}.",
-        )
+                best, longest = (lane, role, os.path.relpath(path, top)), len(top)
     return best
+
+
+def _of_retired(config: Config, ledger: LedgerReader | None, path: str) -> Job | None:
+    """The newest job that speaks of a path in a folder of a lane that is no longer configured."""
+    for folder in map(str, Path(path).parents):
+        row = ledger.root_at(folder) if ledger else None
+        if ledger and row and config.lane(row.lane) is None:
+            relative = os.path.relpath(path, folder)
+            found = ledger.holding(row.lane, row.role, relative)
+            found = found or (ledger.named(row.lane, relative) if row.role == "inbox" else [])
+            return found[0] if found else None
+    return None

@@ -121,10 +121,15 @@ def verify_models(
             typer.echo(f"{name}: {error.message} {error.advice}", err=True)
             bad = error.exit_code
         else:
-            known = name in available(found.models_folder)
-            good = "good" if known else "it loads, but no manifest says what it should be"
-            typer.echo(f"{name}: {good}, sha256 {spec.sha256}")
+            typer.echo(f"{name}: {_found(spec, known=name in available(found.models_folder))}")
     raise typer.Exit(bad)
+
+
+def _found(spec: ModelSpec, *, known: bool) -> str:
+    if spec.path is None:
+        return "built in, it has no weights to verify"
+    good = "good" if known else "it loads, but no manifest says what it should be"
+    return f"{good}, sha256 {spec.sha256}"
 
 
 def _load(spec: ModelSpec) -> None:

@@ -20,7 +20,7 @@ from retouchd.cli.options import (
     reader,
 )
 from retouchd.config import Config, Lane
-from retouchd.errors import CannotWrite, ConfigInvalid, printable
+from retouchd.errors import CannotWrite, WrongRequest, printable
 from retouchd.job import Job
 from retouchd.ledger import LedgerReader
 from retouchd.naming import fixed_format, temporary
@@ -67,7 +67,7 @@ def sheet(
 
 
 def _lane(config: Config, name: str | None) -> Lane:
-    """The lane that is meant; raises ConfigInvalid."""
+    """The lane that is meant; raises WrongRequest."""
     mattes = [lane for lane in config.lanes if lane.task == "matte"]
     if name is None and len(mattes) == 1:
         return mattes[0]
@@ -82,11 +82,11 @@ def _lane(config: Config, name: str | None) -> Lane:
         cause = f"lane {name} repairs photos, and sheets are for matte lanes, which make cut-outs"
     else:
         return lane
-    raise ConfigInvalid(where="sheet", cause=cause, fix=fix)
+    raise WrongRequest(cause=cause, fix=fix)
 
 
 def _day(text: str) -> date:
-    """A day in words; raises ConfigInvalid."""
+    """A day in words; raises WrongRequest."""
     today = datetime.now().astimezone().date()
     if text in _DAYS:
         return today - timedelta(days=_DAYS[text])
@@ -94,9 +94,8 @@ def _day(text: str) -> date:
         day = date.fromisoformat(text)
         _span(day)
     except (ValueError, OverflowError):
-        raise ConfigInvalid(
-            where="--date",
-            cause=f"{text!r} is no day",
+        raise WrongRequest(
+            cause=f"--date {text!r} is no day",
             fix=f"Write today, yesterday, or a day like {today}.",
         ) from None
     return day
@@ -109,18 +108,16 @@ def _span(day: date) -> tuple[float, float]:
 
 
 def _target(config: Config, output: Path | None, usual: str) -> Path:
-    """Where the sheet goes; raises ConfigInvalid."""
+    """Where the sheet goes; raises WrongRequest."""
     path = Path(os.path.abspath(output or usual))
     path = path / usual if path.is_dir() else path
     if fixed_format(path.name) is None:
-        raise ConfigInvalid(
-            where="--output",
-            cause=f"{path.name} has no ending of a picture",
+        raise WrongRequest(
+            cause=f"--output {path.name} has no ending of a picture",
             fix="Use .png, .jpg, .webp or .avif.",
         )
     if any(path.is_relative_to(lane.inbox) for lane in config.lanes):
-        raise ConfigInvalid(
-            where="--output",
+        raise WrongRequest(
             cause=f"{path.parent} is an inbox: the sheet would be worked on like a photo",
             fix="Name another folder with -o.",
         )

@@ -44,6 +44,13 @@ def occupy(values: Values, _: Sequence[SharedArray]) -> Answer:
     return {}, []
 
 
+def look_ahead(values: Values, _: Sequence[SharedArray]) -> Answer:
+    """See, before it is set up, that an inbox is nobody else's. values: path, tenant. Raises
+    InboxTaken."""
+    tenancy.look_ahead(values["path"], tenancy.Tenant(**values["tenant"]))
+    return {}, []
+
+
 def scan(values: Values, _: Sequence[SharedArray]) -> Answer:
     """List an inbox. values: root, tenant (whose it should be), ignore, excluded.
 
@@ -127,13 +134,12 @@ def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
     """
     path = values["path"]
     if values["identity"] and os.geteuid() == 0:
-        _become(*values["identity"])
+        become(*values["identity"])
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         parent = _nearest(path)
-        able = os.access(parent, os.W_OK | os.X_OK)
-        return {"exists": False, "parent": parent, "creatable": able}, []
+        return {"exists": False, "parent": parent, "creatable": _can_make_in(parent)}, []
     try:
         root = Root(RootRef("", "", path, ""), fd)
         return {
@@ -147,7 +153,8 @@ def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
         os.close(fd)
 
 
-def _become(uid: int, gid: int, groups: Sequence[int]) -> None:
+def become(uid: int, gid: int, groups: Sequence[int]) -> None:
+    """Go on with another user's rights, for good; only root can."""
     os.setgroups(groups)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -157,6 +164,17 @@ def _nearest(path: str) -> str:
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
+
+
+def _can_make_in(parent: str) -> bool:
+    """Only making one tells: by its permissions root may write in /proc."""
+    trial = os.path.join(parent, temporary(f"trial-{os.getpid()}"))
+    try:
+        os.mkdir(trial)
+        os.rmdir(trial)
+    except OSError:
+        return False
+    return True
 
 
 def _count_folders(path: str) -> int:
@@ -181,6 +199,7 @@ def _trouble_writing(root: Root) -> Values | None:
 LOOKING: Mapping[str, Task] = {
     "set_up": set_up,
     "occupy": occupy,
+    "look_ahead": look_ahead,
     "scan": scan,
     "look": look,
     "glance": glance,

@@ -1,0 +1,39 @@
+"""Pure: what a job waits for, in words."""
+
+from __future__ import annotations
+
+from retouchd.errors import printable
+from retouchd.job import CANCELLABLE, Job
+from retouchd.nearly import Near
+
+
+def missing(job: Job) -> str | None:
+    """What has to come for a waiting job, ``"mask"`` or ``"photo"``; None where all is there but
+    still moves."""
+    if job.complete or any(drop.stat is None for drop in job.drops):
+        return None
+    return "photo" if job.image is None else "mask"
+
+
+def waits_for(job: Job, near: Near) -> str:
+    """One sentence about a waiting job. near: see ``near_misses``, of its lane."""
+    what = missing(job)
+    if what is None:
+        return "It waits until its files are still."
+    hint = near.hint(job.name)
+    if hint is None and what == "mask":
+        hint = f" (for example {_stem(job.name)}_mask.png beside it)"
+    return printable(f"It waits for its {what}{hint or ''}.")
+
+
+def retired(job: Job) -> str:
+    """What to do about an open job whose lane the configuration has no more."""
+    left = f", or `retouchd cancel {job.id}` it" if job.state in CANCELLABLE else ""
+    return printable(
+        f"Its lane {job.lane} is no longer configured, so nothing happens to it. Give a lane with "
+        f"those folders that name again{left}."
+    )
+
+
+def _stem(path: str) -> str:
+    return path.rsplit("/", 1)[-1].rpartition(".")[0]
