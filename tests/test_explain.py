@@ -129,3 +129,23 @@ def test_files_that_move_before_their_job_has_begun_lack_nothing():
     held = replace(JOB, drops=(DROP, mask))
     assert "waits for its" not in says(replace(FILE, jobs=(held,)))
     assert "until they are still" in says(replace(FILE, jobs=(held,)))
+
+
+def test_what_was_made_before_a_mask_was_refused_is_told_as_well():
+    """The cut-out lies where it lay, and the mask is what has failed."""
+    made = {"output": "d/cat.png", "completed_at": 1.0}
+    job = replace(REVIEWED, state=State.QUARANTINED, error="So.", remedy="Do.", earlier=made)
+    text = says(replace(FILE, lane=for_root("/srv/retouch").lanes[1], jobs=(job,)))
+    assert "So." in text
+    assert "What was made of it before stands." in text
+    assert "The output is /srv/retouch/review/d/cat.png." in text
+
+
+def test_a_result_that_was_done_again_names_the_one_that_takes_its_place():
+    job = replace(REVIEWED, output="d/cat (1).png", output_role="outbox", companions=())
+    lane = for_root("/srv/retouch").lanes[1]
+    old = replace(FILE, lane=lane, role="outbox", path="d/cat.png", jobs=(job,))
+    assert "of an earlier try; what a later one made supersedes it. The output is" in says(old)
+    assert "/srv/retouch/outbox/d/cat (1).png." in says(old)
+    for role, path in [("outbox", "d/cat (1).png"), ("archive", "d/cat.jpg")]:
+        assert "supersedes" not in says(replace(old, role=role, path=path))

@@ -68,3 +68,11 @@ def test_a_job_without_a_reason_or_files_still_gets_a_text() -> None:
     text = error_text(replace(JOB, error=None, remedy=None, drops=(), attempts=0), INBOX, WHEN)
     assert "Why: unknown" in text
     assert "in this folder: none. It was tried 0 times." in " ".join(text.split())
+
+
+def test_what_was_made_before_a_mask_was_refused_is_said_to_stand() -> None:
+    again = replace(JOB, output="d/p.png", earlier={"output": "d/p.png"})
+    flat = " ".join(error_text(again, INBOX, WHEN).split())
+    assert "album/p.png could not be retouched again." in flat
+    assert "What was made of it before stands: d/p.png" in flat
+    assert "before" not in error_text(JOB, INBOX, WHEN)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from retouchd.cli.acting import cancel_now
 from retouchd.clock import Clock
 from retouchd.config import parse
 from retouchd.filing import Filing
@@ -273,3 +274,41 @@ def test_what_fails_again_where_it_lies_is_retentions_again(house: House) -> Non
     (house.folder / "failed" / text).unlink()
     assert house.filing.file(house.the(1), house.lane) is State.QUARANTINED
     assert house.kept() == {(1, photo), (1, text)}
+
+
+def aside(house: House) -> Job:
+    """A job that is tried again in quarantine; the text about its failure is gone by now."""
+    photo = house.folder / "failed" / DAY / "photo.png"
+    photo.parent.mkdir()
+    photo.write_bytes(b"photo")
+    drops = [NewDrop(Role.IMAGE, "photo.png", FileStat(5, 1, 1))]
+    number = house.ledger.add(
+        lane="a", task="inpaint", source="alpha", state=State.READY, drops=drops, now=1.0
+    )
+    [drop] = house.the(number).drops
+    house.ledger.moved(drop.id, Place.FAILED, f"{DAY}/photo.png")
+    house.ledger.unsettle(number)
+    return house.the(number)
+
+
+def test_what_is_called_off_in_quarantine_stays_there_with_a_text_that_says_so(
+    house: House,
+) -> None:
+    job = aside(house)
+    assert cancel_now(house.ledger, job) is State.QUARANTINED
+    assert house.filing.file(house.the(job.id), house.lane) is State.QUARANTINED
+    assert house.failed() == ["photo.png", "photo.png.error.txt"]
+    text = (house.folder / "failed" / DAY / "photo.png.error.txt").read_text()
+    assert "somebody cancelled that" in " ".join(text.split())
+    assert f"retouchd retry {job.id}" in text
+    # Retention, from which it was taken back, has it again.
+    assert house.kept() == {(job.id, f"{DAY}/{name}") for name in house.failed()}
+
+
+def test_what_is_called_off_before_it_began_keeps_the_text_that_it_had(house: House) -> None:
+    job = aside(house)
+    house.ledger.note(job.id, now=1.0, error_file=f"{DAY}/photo.png.error.txt", error="So.")
+    assert cancel_now(house.ledger, house.the(job.id)) is State.QUARANTINED
+    assert house.the(job.id).error == "So."
+    assert house.filing.file(house.the(job.id), house.lane) is State.QUARANTINED
+    assert house.failed() == ["photo.png"]

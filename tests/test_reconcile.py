@@ -239,3 +239,34 @@ def test_a_second_look_finds_nothing_more_to_tell(
         for verdict in still:
             if isinstance(verdict, Pair):
                 assert verdict.image in own
+
+
+def aside(state: State, mask: FileStat | None) -> Job:
+    """A job whose photo lies in quarantine, and the mask of its folder in the inbox."""
+    members = (Role.IMAGE, "wm/p.png"), (Role.SHARED_MASK, "wm/_mask.png")
+    made = job(1, state, *members, source="folder_mask")
+    photo, shared = made.drops
+    photo = replace(photo, place=Place.FAILED, where="d/wm/p.png")
+    return replace(made, drops=(photo, replace(shared, stat=mask)))
+
+
+def test_a_folders_mask_settles_for_a_photo_that_is_tried_again_in_quarantine() -> None:
+    """Nobody else would ever look at it: the photo is not in the inbox."""
+    members = (Role.IMAGE, "wm/p.png"), (Role.SHARED_MASK, "wm/_mask.png")
+    ready = Assign(1, State.READY, "folder_mask", members)
+    held = Assign(1, State.WAITING, "folder_mask", members, "its files changed")
+    for state, mask, whole, steps in [
+        (State.READY, None, True, [ready]),
+        (State.FAILED, None, True, [ready]),
+        (State.WAITING, None, True, [ready]),
+        (State.READY, STAT, True, []),
+        (State.FAILED, STAT, True, []),
+        (State.READY, None, False, [held]),
+        (State.WAITING, None, False, []),
+        # One that is gone is for the attempt to tell of.
+        (State.READY, None, None, []),
+        (State.WAITING, None, None, [ready]),
+    ]:
+        there = {} if whole is None else {"wm/_mask.png": whole}
+        told = reconcile([], [aside(state, mask)], {}, NOW, DAY, settled=there)
+        assert told == steps, (state, mask, whole)

@@ -21,7 +21,7 @@ from retouchd.ledger import Ledger
 from retouchd.listing import Found
 from retouchd.pairing import Pair, WaitingMask
 from retouchd.reconcile import reconcile
-from retouchd.recording import intend, quarantine
+from retouchd.recording import claim, intend, quarantine
 from retouchd.redoing import meant_by
 from retouchd.ways import folder_of_day
 
@@ -73,7 +73,7 @@ class House:
         self.intake._tell(found, before)
 
     def claim(self, number: int) -> None:
-        self.ledger.change(number, State.RUNNING, now=self.hour.time, attempts=1, output=None)
+        claim(self.ledger, self.the(number), self.hour.time)
 
     def finish(self, number: int, output: str = "d/p.png", role: str = "outbox") -> None:
         now = self.hour.time
@@ -86,6 +86,8 @@ class House:
             output=output,
             output_sha256="x",
             output_role=role,
+            completed_at=now,
+            earlier=None,
         )
         intend(self.ledger, self.the(number), Place.ARCHIVE, folder_of_day(now))
         self._file(number)
@@ -196,7 +198,7 @@ def test_no_look_in_between_changes_that(house: House) -> None:
         house.look()
         house.later(5)
     assert house.of("p_mask.png").id == job
-    assert len(house.ledger.jobs(list(State))) == 2  # the job, and the one that lent it its mask
+    assert len(house.ledger.jobs(list(State))) == 1  # what lent it its mask is told of no more
 
 
 def test_where_nobody_can_wait_it_is_done_again_at_once(tmp_path: Path) -> None:
@@ -326,6 +328,20 @@ def again(house: House) -> int:
     return job
 
 
+def test_a_mask_that_was_used_is_no_job_to_be_counted(house: House, again: int) -> None:
+    """It was one while it waited; one that is taken away is told of."""
+    house.finish(again, "d/p (1).png")
+    assert house.ledger.counts()[State.CANCELLED] == 0
+    assert house.ledger.counts_by_lane()["m"][State.CANCELLED] == 0
+    assert house.ledger.jobs([State.CANCELLED]) == []
+    house.drop("lone_mask.png")
+    house.look()
+    del house.files["lone_mask.png"]
+    house.look()
+    assert house.ledger.counts()[State.CANCELLED] == 1
+    assert len(house.ledger.jobs([State.CANCELLED])) == 1
+
+
 def test_a_mask_that_is_replaced_holds_it_until_it_has_settled(house: House, again: int) -> None:
     house.drop("p_mask.png")
     house.look(moving=("p_mask.png",))
@@ -351,14 +367,41 @@ def test_a_mask_that_is_taken_away_leaves_what_was_done_before(house: House, aga
     assert house.the(again).state is State.READY
 
 
-def test_a_try_that_failed_for_a_while_has_no_output_to_go_back_to(
-    house: House, again: int
-) -> None:
+def result(job: Job) -> tuple[object, ...]:
+    """What the books say was made of a job."""
+    return job.output, job.output_sha256, job.output_role, job.companions, job.notes
+
+
+def test_where_a_try_failed_for_a_while_too(house: House, again: int) -> None:
+    before = house.the(again)
     house.claim(again)
-    house.ledger.change(again, State.FAILED, now=NOW, next_attempt_at=NOW + 9)
+    house.ledger.note(again, now=NOW, output_role="review", notes=["another"])
+    house.ledger.change(again, State.FAILED, now=NOW, next_attempt_at=NOW + 9, output=None)
     del house.files["p_mask.png"]
     house.look()
-    assert house.the(again).state is State.CANCELLED
+    job = house.the(again)
+    assert (job.state, job.earlier) == (State.DONE, None)
+    assert result(job) == result(before)
+    assert job.completed_at == before.completed_at
+
+
+def test_what_was_done_before_stands_where_the_mask_is_refused(house: House, again: int) -> None:
+    """Until a mask gets through: then that counts, and nothing else."""
+    before = house.the(again)
+    day = (before.completed_at or 0.0, (before.completed_at or 0.0) + 1)
+    house.later(100.0)
+    for _ in range(2):
+        house.refuse(again)
+        job = house.the(again)
+        assert job.state is State.QUARANTINED
+        assert result(job) == result(before)
+        assert job.completed_at == house.hour.time
+        assert [one.id for one in house.ledger.finished("m", *day)] == [again]
+        house.ledger.change(again, State.READY, now=NOW, completed_at=None)
+    house.finish(again, "d/p (1).png")
+    assert house.the(again).output == "d/p (1).png"
+    assert house.the(again).earlier is None
+    assert house.ledger.finished("m", *day) == []
 
 
 def test_another_photo_of_that_name_takes_the_mask_from_it(house: House, again: int) -> None:

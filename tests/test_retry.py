@@ -65,6 +65,25 @@ def test_a_file_that_changed_settles_anew() -> None:
     assert step(FileBusy(path="photo.png"), replace(JOB, attempts=1000)) == Resettle()
 
 
+def test_a_file_that_is_always_said_to_have_changed_and_never_has_is_given_up() -> None:
+    error = FileBusy(path="photo.png")
+    assert step(error, replace(JOB, interrupted=MAX_INTERRUPTED - 1)) == Resettle()
+    decision = step(error, replace(JOB, interrupted=MAX_INTERRUPTED))
+    assert isinstance(decision, Quarantine)
+    assert isinstance(decision.reason, GaveUp)
+    assert error.message in decision.reason.message
+    assert "retouchd retry 7" in decision.reason.advice
+
+
+def test_where_nobody_sees_files_settle_a_change_counts_like_any_trouble() -> None:
+    def step(attempts: int) -> object:
+        job, error = replace(JOB, attempts=attempts), FileBusy(path="photo.png")
+        return after_failure(error, job, POLICY, now=1000.0, jitter=0.0, watched=False)
+
+    assert isinstance(step(POLICY.attempts - 1), Again)
+    assert isinstance(step(POLICY.attempts), Quarantine)
+
+
 @pytest.mark.parametrize(
     "error",
     [OutOfMemory(what="it"), EngineTrouble(model="m", cause="x"), Unexpected(cause="a bug")],

@@ -13,7 +13,7 @@ from retouchd.clock import Clock
 from retouchd.errors import FileBusy, IoTrouble, Orphaned, RetouchdError
 from retouchd.hands import Hands
 from retouchd.identity import work_key
-from retouchd.job import Job, Place
+from retouchd.job import Drop, Job, Place, Role
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.order import Model, Order, Prepared, Product, Stopwatch, Written
@@ -92,22 +92,15 @@ class Attempt:
         """Take originals that were moved as they are now: a person may have mended them in
         quarantine, and across file systems a copy has another inode."""
         for drop in job.drops:
-            archived = drop.place is Place.ARCHIVE
-            if archived or (drop.place is Place.FAILED and drop.stat is None):
-                answer = self._call(
-                    lane,
-                    "look",
-                    drop.where,
-                    root=asdict(lane.root(drop.place)),
-                    paths=[drop.where],
-                )
-                stat = stat_of(answer["stats"][0])
-                if stat is None:
-                    raise Orphaned(
-                        cause=f"{drop.where} is no longer in "
-                        + ("the archive" if archived else "the quarantine"),
-                        fix="Drop the photo and its mask into the inbox again.",
-                    )
+            if not _is_looked_at(drop, job):
+                continue
+            root = asdict(lane.root(drop.place))
+            answer = self._call(lane, "look", drop.where, root=root, paths=[drop.where])
+            stat = stat_of(answer["stats"][0])
+            if stat is None:
+                raise _gone(drop, job)
+            # In the inbox it is for the intake to say when it has settled.
+            if drop.place is not Place.INBOX:
                 self._ledger.set_stat(drop.id, stat, drop.decoded)
         return self._ledger.job(job.id) or job
 
@@ -176,3 +169,24 @@ def _hashes(job: Job, prepared: Prepared) -> dict[int, str]:
         if sha256:
             found[drop.id] = sha256
     return found
+
+
+def _is_looked_at(drop: Drop, job: Job) -> bool:
+    """Whether nobody else sees if an original is still there, and which version it is."""
+    if drop.place is Place.ARCHIVE or drop.stat is not None:
+        return drop.place is Place.ARCHIVE
+    return drop.place is Place.FAILED or (drop.role is Role.SHARED_MASK and job.is_aside)
+
+
+def _gone(drop: Drop, job: Job) -> Orphaned:
+    if drop.place is Place.INBOX:
+        return Orphaned(
+            cause=f"The mask {drop.where} is no longer in the inbox",
+            fix=f"Put the folder's mask there again and run `retouchd retry {job.id}`, or drop "
+            "the photo again.",
+        )
+    where = "the archive" if drop.place is Place.ARCHIVE else "the quarantine"
+    return Orphaned(
+        cause=f"{drop.where} is no longer in {where}",
+        fix="Drop the photo and its mask into the inbox again.",
+    )

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from retouchd.config import Lane
 from retouchd.config.units import show_duration
 from retouchd.errors import printable
 from retouchd.ignoring import ignored_by
-from retouchd.job import Job, Place, State
+from retouchd.job import LIVE, Job, Place, State
 from retouchd.namesakes import role
+from retouchd.nearly import Near
+from retouchd.waiting import missing, retired, waits_for
 
 
 @dataclass(frozen=True)
 class Facts:
     """What is known about a path. path: relative to its root. role: of that root. jobs: that
-    speak of it, newest first. exists: None where nobody looked. paused: why its lane is."""
+    speak of it, newest first. exists: None where nobody looked. paused: why its lane is. near: of
+    what waits in its lane. start: the command that starts a service for it."""
 
     lane: Lane
     role: str
@@ -27,6 +30,8 @@ class Facts:
     running: bool
     paused: str | None
     now: float
+    near: Near = field(default_factory=Near)
+    start: str = "retouchd run"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,14 @@ def explain(facts: Facts) -> Explanation:
     return _not_recorded(facts)
 
 
+def explain_retired(job: Job) -> Explanation:
+    """Why nothing comes of a job whose lane the configuration has no more."""
+    lines = [f"Job {job.id} of lane {job.lane}: {job.state.value}."]
+    lines += [job.error] if job.error else []
+    lines.append(retired(job) if job.state in LIVE else f"Lane {job.lane} is no longer configured.")
+    return Explanation(job.state.value, tuple(lines), job.id)
+
+
 def _not_recorded(facts: Facts) -> Explanation:
     if facts.paused:
         return Explanation("paused", (f"Its lane is paused: {facts.paused}",))
@@ -66,7 +79,7 @@ def _not_recorded(facts: Facts) -> Explanation:
     if not facts.running:
         return Explanation(
             "not_running",
-            ("It is not recorded yet, and no service runs. Start `retouchd run` or `once`.",),
+            (f"It is not recorded yet, and no service runs. Start one with `{facts.start}`.",),
         )
     return Explanation(
         "settling",
@@ -79,10 +92,23 @@ def _not_recorded(facts: Facts) -> Explanation:
 
 def _by_job(facts: Facts, job: Job) -> Explanation:
     lines = [f"Job {job.id} of lane {job.lane}: {job.state.value}."]
+    if _is_superseded(facts, job):
+        lines.append("This file is of an earlier try; what a later one made supersedes it.")
     lines += _next(facts, job)
-    if facts.paused and job.state not in (State.DONE, State.QUARANTINED, State.CANCELLED):
+    if job.earlier and job.output:
+        lines += ["What was made of it before stands.", *_outputs(facts, job)]
+    if facts.paused and job.state in LIVE:
         lines.append(f"Its lane is paused: {facts.paused}")
+    if not facts.running and (job.state in LIVE or any(drop.next_place for drop in job.drops)):
+        lines.append(f"No service runs, so nothing happens yet: start one with `{facts.start}`.")
     return Explanation(job.state.value, tuple(lines), job.id)
+
+
+def _is_superseded(facts: Facts, job: Job) -> bool:
+    """Whether the file was made of the job's photo before it was done again."""
+    made = {job.output, *(one.path for one in job.companions)}
+    over = job.state in (State.PUBLISHED, State.DONE)
+    return over and facts.role in ("outbox", "review") and facts.path not in made
 
 
 def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each state)
@@ -94,16 +120,16 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
             hours = f" between {window[0]:%H:%M} and {window[1]:%H:%M}" if window else ""
             return [f"It will be started when its turn comes{hours}."]
         case State.RUNNING:
-            return _held_up(job) or [f"It is being worked on, attempt {job.attempts}."]
+            return _held_up(facts, job) or _at_work(facts, job)
         case State.PUBLISHED:
             filed = "Its originals are being filed away."
-            return [*_outputs(facts, job), filed, *_held_up(job)]
+            filed = filed if facts.running else "Its originals are still to be filed away."
+            return [*_outputs(facts, job), filed, *_held_up(facts, job)]
         case State.DONE:
             notes = [f"Note: {note}." for note in job.remarks]
             return [*_outputs(facts, job), *notes, *_originals(facts, job)]
         case State.FAILED:
-            at = _clock(job.next_attempt_at)
-            return [f"{job.error}", f"It will be tried again at {at} (attempt {job.attempts + 1})."]
+            return [f"{job.error}", _again(facts, job, f" (attempt {job.attempts + 1})")]
         case State.QUARANTINED:
             return [
                 f"{job.error}",
@@ -115,25 +141,29 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
             return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
 
 
-def _held_up(job: Job) -> list[str]:
+def _at_work(facts: Facts, job: Job) -> list[str]:
+    if facts.running:
+        return [f"It is being worked on, attempt {job.attempts}."]
+    return ["It was being worked on when the service ended; the next one sees how far that came."]
+
+
+def _held_up(facts: Facts, job: Job) -> list[str]:
     """What keeps the step that comes next from being done; nothing if nothing does."""
-    if job.error is None:
-        return []
-    at = _clock(job.next_attempt_at)
-    return [f"{job.error}", f"{job.remedy}", f"It will be tried again at {at}."]
+    return [] if job.error is None else [f"{job.error}", f"{job.remedy}", _again(facts, job)]
+
+
+def _again(facts: Facts, job: Job, which: str = "") -> str:
+    will = "will be" if facts.running else "is to be"
+    return f"It {will} tried again at {_clock(job.next_attempt_at)}{which}."
 
 
 def _waiting(facts: Facts, job: Job) -> list[str]:
-    if job.complete or any(drop.stat is None for drop in job.drops):
+    if missing(job) is None:
         return ["Its files have changed; it waits until they are still."]
-    missing = "photo" if job.image is None else "mask"
     until = job.updated_at + facts.lane.pairing.orphan_after
     left = show_duration(max(60.0, round((until - facts.now) / 60) * 60.0))
-    name = printable(job.name)
-    stem = name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    hint = f" (for example {stem}_mask.png beside it)" if missing == "mask" else ""
     return [
-        f"It waits for its {missing}{hint}.",
+        waits_for(job, facts.near),
         f"If none comes within {left}, it is set aside with a note; nothing is deleted.",
     ]
 

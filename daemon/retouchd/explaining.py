@@ -18,10 +18,12 @@ def error_text(job: Job, inbox: Path, when: datetime) -> str:
     Lines end in CR LF, because Notepad is where many of these are read.
     """
     files = [d.where.rsplit("/", 1)[-1] for d in job.drops if d.place is Place.FAILED]
+    stands = job.earlier and job.output
     tried = f"It was tried {job.attempts} time{'s' if job.attempts != 1 else ''}."
     paragraphs = [
-        f"{printable(job.name)} could not be retouched.",
+        f"{printable(job.name)} could not be retouched{' again' if stands else ''}.",
         f"Why: {job.error or 'unknown'}",
+        *([f"What was made of it before stands: {printable(job.output)}"] if stands else []),
         f"What to do: {job.remedy or 'Drop it again.'}",
         f"How to try again: mend the cause and drop the file into {printable(inbox)} once more"
         + (f", or run  retouchd retry {job.id}" if job.complete else "."),

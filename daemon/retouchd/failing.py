@@ -18,7 +18,7 @@ from retouchd.errors import (
     TransientError,
 )
 from retouchd.filing import Filing
-from retouchd.job import AFRESH, Job, Place, State
+from retouchd.job import Job, Place, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.recording import quarantine
@@ -84,7 +84,10 @@ class Failing:
             self._back(job, State.READY, now, attempts=max(0, job.attempts - 1))
 
     def _apply(self, job: Job, lane: LaneState, error: RetouchdError, now: float) -> None:
-        decision = after_failure(error, job, self.policy, now, random.random())
+        watched = _watched(job)
+        decision = after_failure(
+            error, job, self.policy, now, random.random(), watched=bool(watched)
+        )
         if isinstance(error, HandDied):
             self._ledger.note(job.id, now=now, crashes=job.crashes + 1)
         given_back = max(0, job.attempts - 1)
@@ -96,15 +99,15 @@ class Failing:
                 self._rest(job, lane)
                 self._back(job, State.READY, now, attempts=given_back)
                 self._pause(lane, reason, now)
-            case Resettle() if watched := _watched(job):
-                self._back(job, State.WAITING, now, None, **AFRESH)
-                self._forget(job.lane, watched)
             case Resettle():
-                # In other folders nobody watches: look again after a while.
-                self._ledger.unsettle(job.id)
-                later = now + self.policy.first
-                self._back(job, State.FAILED, now, error, next_attempt_at=later, **AFRESH)
+                # If it is another file by then, everything is counted from the beginning.
+                again = {"attempts": given_back, "interrupted": job.interrupted + 1}
+                self._back(job, State.WAITING, now, None, **again)
+                self._forget(job.lane, watched)
             case Again(at):
+                if isinstance(error, FileBusy):
+                    # In other folders nobody watches: the next attempt looks again.
+                    self._ledger.unsettle(job.id)
                 self._back(job, State.FAILED, now, error, next_attempt_at=at)
 
     def _back(
@@ -172,9 +175,7 @@ class Failing:
 
 
 def _watched(job: Job) -> list[str]:
-    """Its files in the inbox, unless the one that changed may lie in quarantine."""
-    if any(drop.place is Place.FAILED for drop in job.drops):
-        return []
+    """Its files in the inbox, where the intake sees to them."""
     return [drop.path for drop in job.drops if drop.place is Place.INBOX]
 
 

@@ -54,16 +54,23 @@ class Filing:
         if job.state is not State.QUARANTINED:
             return job.state  # A person was quick to ask for another try.
         if job.error_file is None:
-            self._keep_again(job)
+            self._keep_again(job, lane)
             self._explain(job, lane)
         return State.QUARANTINED
 
-    def _keep_again(self, job: Job) -> None:
+    def _keep_again(self, job: Job, lane: LaneState) -> None:
         """Originals that were tried again where they lay were taken back from retention."""
         lying = [drop for drop in job.drops if drop.place is Place.FAILED]
         for drop in lying:
-            if drop.stat and self._ledger.keeper(job.lane, "failed", drop.where) is None:
-                self._keep(job, "failed", drop.where, drop.stat)
+            if self._ledger.keeper(job.lane, "failed", drop.where) is None and (
+                stat := drop.stat or self._stat(drop, lane)
+            ):
+                self._keep(job, "failed", drop.where, stat)
+
+    def _stat(self, drop: Drop, lane: LaneState) -> FileStat | None:
+        root = asdict(lane.root(drop.place))
+        answer = self._call(lane, "look", drop.where, root=root, paths=[drop.where])
+        return stat_of(answer["stats"][0])
 
     def _retire(self, job: Job, lane: LaneState) -> None:
         """What an earlier try left for review has been seen to, if nobody has changed it."""

@@ -96,7 +96,13 @@ class Grounds:
             roots=[to_wire(root) for root in roots],
             needed=pause.needed if pause else 0,
         )
+        self._look_behind()
         self.glance()
+
+    def _look_behind(self) -> None:
+        """See that the background is there that the lane's cut-outs want, if they want one."""
+        if behind := self._lane.config.matte.background:
+            self._ask("see_background", str(behind), path=str(behind))
 
     def glance(self) -> None:
         """See that each folder still is the one that was set up, and that nothing is in the way of

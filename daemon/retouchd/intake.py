@@ -278,6 +278,7 @@ class Intake(threading.Thread):
                 config.pairing.orphan_after,
                 earlier=earlier,
                 redo_after=self._redo_after,
+                settled={f.path: f.path in whole for f in found},
             )
             # A photo may be done at any moment, and no event of the inbox says so.
             self._redo_due = config.task == "matte" and any(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,7 @@ befell the old ones says nothing of the new."""
 UNTROUBLED: Mapping[str, None] = {"error": None, "remedy": None, "next_attempt_at": None}
 """Columns of a job that nothing keeps from going on."""
 
+_RESULT = ("output", "output_sha256", "output_size", "output_role", "key", "completed_at")
 RETRYABLE = frozenset({State.FAILED, State.QUARANTINED, State.CANCELLED})
 CANCELLABLE = frozenset({State.WAITING, State.READY, State.FAILED})
 
@@ -94,7 +95,8 @@ class Drop:
 
     path: where it was dropped, relative to the inbox. place, where: where it lies now.
     next_place, next_where: where it is being moved to; committed before the move begins.
-    stat: as it was when it settled; None while it has to settle again.
+    stat: as it was when it settled; None while it has to settle again. was: the time (ns) and the
+    inode of the version that settled last, also meanwhile.
     decoded: estimate of its decoded size in bytes.
     """
 
@@ -109,6 +111,7 @@ class Drop:
     sha256: str | None = None
     next_place: Place | None = None
     next_where: str | None = None
+    was: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class Companion:
 class Job:
     """One row of the ledger with its drops. Times are seconds since the epoch.
 
-    output_role: the folder that its output lies in, ``outbox`` or ``review``.
+    output_role: the folder that its output lies in, ``outbox`` or ``review``. earlier: columns that
+    tell what an earlier try made, while no later one has got through.
     """
 
     id: int
@@ -148,6 +152,7 @@ class Job:
     output_size: int | None = None
     output_role: str = "outbox"
     companions: tuple[Companion, ...] = ()
+    earlier: Mapping[str, Any] | None = None
     key: str | None = None
     duplicate_of: int | None = None
     model: str | None = None
@@ -185,6 +190,24 @@ class Job:
     def is_redone(self) -> bool:
         """Whether its photo was filed away before, by an earlier try that got through."""
         return self.image is not None and self.image.place is Place.ARCHIVE
+
+    @property
+    def standing(self) -> Mapping[str, Any] | None:
+        """Columns that tell what stands if nothing comes of its being done again; None where there
+        is nothing."""
+        done = self.is_redone and self.output and self.state is not State.RUNNING
+        if self.earlier or not done:
+            return self.earlier
+        return {
+            **{name: getattr(self, name) for name in _RESULT},
+            "companions": [asdict(one) for one in self.companions],
+            "notes": list(self.notes),
+        }
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether its photo lies in quarantine, where nobody but its own attempts looks."""
+        return self.image is not None and self.image.place is Place.FAILED
 
     @property
     def remarks(self) -> tuple[str, ...]:

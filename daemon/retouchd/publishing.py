@@ -21,7 +21,7 @@ from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger
 from retouchd.naming import COMPANIONS, NameFacts, expand, numbered, temporary, temporary_of
 from retouchd.order import Product, Stopwatch, Written
-from retouchd.recording import intend
+from retouchd.recording import Change, intend
 from retouchd.tasks.values import Original, stat_of
 from retouchd.ways import folder_of_day
 
@@ -196,14 +196,8 @@ class Publishing:
         """All of it is visible: hand it to retention, and say where the originals go."""
         now = self._clock.now()
         with self._ledger.transaction():
-            self._ledger.change(
-                job.id,
-                State.PUBLISHED,
-                now=now,
-                completed_at=now,
-                timings=dict(timings),
-                **UNTROUBLED,
-            )
+            made: Change = {"completed_at": now, "timings": dict(timings), "earlier": None}
+            self._ledger.change(job.id, State.PUBLISHED, now=now, **made, **UNTROUBLED)
             for piece in _pieces(job):
                 if stat := stat_of(stats.get(piece.token)):
                     self._ledger.keep(

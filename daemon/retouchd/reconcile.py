@@ -71,13 +71,15 @@ def reconcile(
     *,
     earlier: Mapping[str, int] = MappingProxyType({}),
     redo_after: float = 0.0,
+    settled: Mapping[str, bool] = MappingProxyType({}),
 ) -> list[Action]:
     """The steps from the ledger's view to the inbox's.
 
     jobs: the lane's jobs that wait, are ready or have failed. bad: files whose content can't be
     used, with the reason. now, orphan_after: seconds (since the epoch; of waiting). earlier: masks
     without a photo, and the finished job that each can be meant for. redo_after: seconds that such
-    a mask waits for a new photo of that name before it.
+    a mask waits for a new photo of that name before it. settled: what lies in the inbox, and
+    whether it is whole.
     """
     verdicts = _clear(verdicts, earlier)
     open_jobs = [job for job in jobs if job.state in _OPEN]
@@ -97,12 +99,26 @@ def reconcile(
             actions.append(Redo(earlier[mask], mask, tuple(job.id for job in mine)))
             continue
         actions += _step(wanted, mine, verdict, now, orphan_after)
-    actions += [
-        Cancel(job.id, "its files were taken out of the inbox")
-        for job in free.values()
-        if any(_lies(drop) for drop in job.drops)
-    ]
+    for job in free.values():
+        if any(_lies(drop) for drop in job.drops):
+            actions.append(Cancel(job.id, "its files were taken out of the inbox"))
+        else:
+            actions += _where_it_lies(job, settled)
     return actions
+
+
+def _where_it_lies(job: Job, settled: Mapping[str, bool]) -> list[Action]:
+    """For a job that was set aside and is tried again there: its folder's mask, which lies in the
+    inbox all the same, has to settle. One that is gone is for the attempt to tell of."""
+    mask = job.drop(Role.SHARED_MASK)
+    if mask is None:
+        return []
+    whole = settled.get(mask.path)
+    if whole is False:
+        return [] if job.state is State.WAITING else [_hold(job)]
+    if job.state is State.WAITING or (whole and mask.stat is None):
+        return [Assign(job.id, State.READY, job.source, _members(job))]
+    return []
 
 
 def _clear(verdicts: Iterable[Verdict], earlier: Mapping[str, int]) -> list[Verdict]:
@@ -208,8 +224,11 @@ def _agrees(job: Job, wanted: _Wanted) -> bool:
 
 
 def _hold(job: Job) -> Assign:
-    members = tuple((drop.role, drop.path) for drop in job.drops)
-    return Assign(job.id, State.WAITING, job.source, members, "its files changed")
+    return Assign(job.id, State.WAITING, job.source, _members(job), "its files changed")
+
+
+def _members(job: Job) -> tuple[Member, ...]:
+    return tuple((drop.role, drop.path) for drop in job.drops)
 
 
 def _orphaned(job: Job, wanted: _Wanted, absorbed: tuple[int, ...]) -> Assign:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retouchd.errors import PermanentError
-from retouchd.job import AFRESH, UNTROUBLED, Drop, Job, Place, Role, State
+from retouchd.job import AFRESH, UNTROUBLED, Drop, FileStat, Job, Place, Role, State
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, NewDrop
 from retouchd.presence import Presence
@@ -44,11 +44,11 @@ def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Chan
 
 def _end(ledger: Ledger, job: Job, now: float, why: str) -> State:
     """Nothing comes of a job. Where it was to be done again, what came of it before stands."""
-    stands = job.is_redone and job.output is not None
-    state = State.DONE if stands else State.CANCELLED
-    fresh = UNTROUBLED if stands else {}
-    ledger.change(job.id, state, now=now, why=why, **fresh)
-    return state
+    if stands := job.standing:
+        ledger.change(job.id, State.DONE, now=now, why=why, earlier=None, **stands, **UNTROUBLED)
+        return State.DONE
+    ledger.change(job.id, State.CANCELLED, now=now, why=why)
+    return State.CANCELLED
 
 
 def _assign(
@@ -163,8 +163,28 @@ def _set_members(
         # What lies in the inbox under the name of a photo in the archive is another one.
         elif whole and known[member].place is Place.INBOX and known[member].stat != whole.stat:
             ledger.set_stat(known[member].id, whole.stat, whole.decoded)
-            changed = True
+            changed |= _is_another(known[member], whole.stat)
     return changed
+
+
+def _is_another(drop: Drop, stat: FileStat) -> bool:
+    """Whether a drop that has settled anew is another version than the last that had."""
+    return drop.stat is not None or drop.was != (stat.mtime_ns, stat.inode)
+
+
+def claim(ledger: Ledger, job: Job, now: float, **columns: Any) -> None:
+    """Commit an attempt before anything of the files is touched."""
+    ledger.change(
+        job.id,
+        State.RUNNING,
+        now=now,
+        attempts=job.attempts + 1,
+        output=None,
+        output_sha256=None,
+        earlier=job.standing,
+        **UNTROUBLED,
+        **columns,
+    )
 
 
 def begin_again(ledger: Ledger, job: Job, now: float) -> None:
@@ -197,8 +217,18 @@ def quarantine(ledger: Ledger, number: int, error: PermanentError, now: float) -
             error=error.message,
             remedy=error.advice,
             next_attempt_at=None,
+            **what_stands(job),
             completed_at=now,
         )
+
+
+def what_stands(job: Job) -> Change:
+    """Columns of a job that is over, and of which an earlier try made something."""
+    if not (stands := job.standing):
+        return {}
+    # When it was over is now: the earlier time is kept with the rest.
+    made = {name: value for name, value in stands.items() if name != "completed_at"}
+    return {**made, "earlier": stands}
 
 
 def intend(ledger: Ledger, job: Job, place: Place, folder: str) -> None:

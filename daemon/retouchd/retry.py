@@ -18,7 +18,8 @@ from retouchd.errors import (
 from retouchd.job import Job
 
 MAX_INTERRUPTED = 10
-"""Restarts without a known cause that a running job may see before it is set aside."""
+"""Ends of an attempt without a known cause that a job may see before it is set aside: restarts, and
+changes of its files after which they are what they were."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,53 @@ class Quarantine:
     reason: PermanentError
 
 
+_STEADY = (
+    "See what writes to it, or why the share tells different things about it; then run "
+    "`retouchd retry {job}`."
+)
 Decision = Again | PauseLane | Resettle | Quarantine
 
 
 def after_failure(
-    error: RetouchdError, job: Job, policy: RetryPolicy, now: float, jitter: float
+    error: RetouchdError,
+    job: Job,
+    policy: RetryPolicy,
+    now: float,
+    jitter: float,
+    *,
+    watched: bool = True,
 ) -> Decision:
     """What follows from ``error``.
 
     job: as it was claimed, so ``attempts`` counts the failed one; ``crashes`` does not yet count
-    this crash. now: seconds since the epoch. jitter: in [0, 1).
+    this crash. now: seconds since the epoch. jitter: in [0, 1). watched: whether somebody sees to
+    it that files which changed settle anew.
     """
     if isinstance(error, PermanentError):
         return Quarantine(error)
-    if isinstance(error, FileBusy):
-        return Resettle()
+    if isinstance(error, FileBusy) and watched:
+        return _anew(error, job)
     if isinstance(error, EnvironmentTrouble):
         return PauseLane(error)
     if isinstance(error, HandDied) and job.crashes + 1 >= policy.crashes:
         return Quarantine(poisonous(job, job.crashes + 1, str(error.facts.get("cause", "crash"))))
     # A disk or share that errs is the environment's fault however often it happens.
     if not isinstance(error, (IoTrouble, HandDied)) and job.attempts >= policy.attempts:
+        fix = _STEADY.format(job=job.id) if isinstance(error, FileBusy) else error.advice
         return Quarantine(
-            GaveUp(path=job.name, attempts=job.attempts, cause=error.message, fix=error.advice)
+            GaveUp(path=job.name, attempts=job.attempts, cause=error.message, fix=fix)
         )
     return Again(now + backoff(job.attempts, policy, jitter))
+
+
+def _anew(error: FileBusy, job: Job) -> Decision:
+    # Where the files really were others, ``interrupted`` began anew.
+    if job.interrupted < MAX_INTERRUPTED:
+        return Resettle()
+    times = job.interrupted + 1
+    return Quarantine(
+        GaveUp(path=job.name, attempts=times, cause=error.message, fix=_STEADY.format(job=job.id))
+    )
 
 
 def after_restart(job: Job, blamed: str | None, policy: RetryPolicy) -> Quarantine | None:

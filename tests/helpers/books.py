@@ -43,8 +43,12 @@ class Books:
             return db.execute(query).fetchall()
 
     def states(self) -> Counter[tuple[str, str]]:
-        """How many jobs of a lane are in a state, by the ledger."""
-        found = self.all("SELECT lane, state, COUNT(*) FROM jobs GROUP BY lane, state")
+        """How many jobs of a lane are in a state, by the ledger, without those whose files all
+        became another job's."""
+        found = self.all(
+            "SELECT lane, state, COUNT(*) FROM jobs WHERE state != 'cancelled'"
+            " OR id IN (SELECT job FROM drops) GROUP BY lane, state"
+        )
         return Counter({(lane, state): count for lane, state, count in found})
 
     def settled(self) -> bool:

@@ -30,6 +30,7 @@ _COLUMNS = frozenset(
         "output_size",
         "output_role",
         "companions",
+        "earlier",
         "key",
         "duplicate_of",
         "model",
@@ -44,7 +45,7 @@ _COLUMNS = frozenset(
     ]
 )
 _PATHS = frozenset({"name", "output", "error_file"})
-_JSON = frozenset({"settings", "timings", "notes", "companions"})
+_JSON = frozenset({"settings", "timings", "notes", "companions", "earlier"})
 
 
 class Ledger(LedgerReader):

@@ -107,6 +107,9 @@ CREATE INDEX photos_by_name ON drops (folded) WHERE role = 'image';
 ALTER TABLE clocks ADD COLUMN last REAL;   -- the time that it went by last, which may be earlier
 UPDATE clocks SET last = newest;
 
+-- migration: 6
+ALTER TABLE jobs ADD COLUMN earlier TEXT;  -- what an earlier try made, until a later one gets through
+
 -- name: add_job
 INSERT INTO jobs (lane, task, state, source, name, created_at, updated_at)
 VALUES (:lane, :task, :state, :source, :name, :now, :now);
@@ -131,8 +134,10 @@ SELECT * FROM drops WHERE job = :job ORDER BY id;
 SELECT * FROM changes WHERE job = :job ORDER BY rowid;
 
 -- name: jobs_in_states
+-- Without those that gave their files up to others: of them nothing is left to tell.
 SELECT * FROM jobs WHERE state IN (SELECT value FROM json_each(:states))
-ORDER BY id DESC LIMIT :limit;
+AND (state != 'cancelled' OR EXISTS (SELECT 1 FROM drops WHERE drops.job = jobs.id))
+AND (:lane IS NULL OR lane = :lane) ORDER BY id DESC LIMIT :limit;
 
 -- name: live_jobs_of_lane
 -- What the intake has to compare with the folder: also cancelled jobs whose files still lie there.
@@ -171,6 +176,11 @@ WHERE state = 'done' AND completed_at >= :since AND completed_at < :until AND la
 UNION ALL
 SELECT * FROM jobs
 WHERE lane = :lane AND state = 'published' AND completed_at >= :since AND completed_at < :until
+UNION ALL
+-- Done again in vain: what was made before stands.
+SELECT * FROM jobs WHERE lane = :lane AND state IN ('quarantined', 'cancelled')
+AND json_extract(earlier, '$.completed_at') >= :since
+AND json_extract(earlier, '$.completed_at') < :until
 ORDER BY completed_at, id;
 
 -- name: running
@@ -226,10 +236,14 @@ SELECT MIN(next_attempt_at) FROM jobs WHERE next_attempt_at > :now AND (
 SELECT * FROM jobs WHERE key = :key AND state = 'done' AND id != :job ORDER BY id DESC LIMIT 1;
 
 -- name: counts
-SELECT state, COUNT(*) FROM jobs GROUP BY state;
+SELECT state, COUNT(*) FROM jobs
+WHERE state != 'cancelled' OR EXISTS (SELECT 1 FROM drops WHERE drops.job = jobs.id)
+GROUP BY state;
 
 -- name: counts_by_lane
-SELECT lane, state, COUNT(*) FROM jobs GROUP BY lane, state;
+SELECT lane, state, COUNT(*) FROM jobs
+WHERE state != 'cancelled' OR EXISTS (SELECT 1 FROM drops WHERE drops.job = jobs.id)
+GROUP BY lane, state;
 
 -- name: done_since
 SELECT COUNT(*) FROM jobs WHERE state = 'done' AND completed_at >= :since;
@@ -239,7 +253,8 @@ UPDATE drops SET size = :size, mtime_ns = :mtime_ns, inode = :inode, decoded = :
 WHERE id = :drop;
 
 -- name: unsettle
-UPDATE drops SET size = NULL, mtime_ns = NULL, inode = NULL WHERE job = :job AND place IN ('inbox', 'failed');
+-- Without a size it has not settled; the rest tells whether it will have changed.
+UPDATE drops SET size = NULL WHERE job = :job AND place IN ('inbox', 'failed');
 
 -- name: drop_drop
 DELETE FROM drops WHERE id = :drop;

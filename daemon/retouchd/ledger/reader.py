@@ -113,9 +113,13 @@ class LedgerReader:
         found = self._jobs("job", job=job)
         return found[0] if found else None
 
-    def jobs(self, states: Collection[State], limit: int = -1) -> list[Job]:
-        """Jobs in these states, newest first."""
-        return self._jobs("jobs_in_states", states=json.dumps(list(states)), limit=limit)
+    def jobs(
+        self, states: Collection[State], limit: int = -1, lane: str | None = None
+    ) -> list[Job]:
+        """Jobs in these states, newest first; of one lane, or of all; without those that gave all
+        their files up to another."""
+        values = {"states": json.dumps(list(states)), "limit": limit, "lane": lane}
+        return self._jobs("jobs_in_states", **values)
 
     def running(self) -> list[Job]:
         """Jobs in the middle of an attempt."""
@@ -204,7 +208,7 @@ class LedgerReader:
         return found[0] if found else None
 
     def counts(self) -> dict[State, int]:
-        """Number of jobs per state; every state is there."""
+        """Number of jobs per state; every state is there. See ``jobs`` for who is not counted."""
         found = {State(row[0]): int(row[1]) for row in self._all("counts")}
         return {state: found.get(state, 0) for state in State}
 

@@ -67,7 +67,9 @@ def text_path(blob: bytes | None) -> str | None:
 
 def to_drop(row: sqlite3.Row) -> Drop:
     """One row of ``drops``."""
-    stat = None
+    stat = was = None
+    if row["inode"] is not None:
+        was = row["mtime_ns"], row["inode"]
     if row["size"] is not None:
         stat = FileStat(row["size"], row["mtime_ns"], row["inode"])
     return Drop(
@@ -82,6 +84,7 @@ def to_drop(row: sqlite3.Row) -> Drop:
         sha256=row["sha256"],
         next_place=Place(row["next_place"]) if row["next_place"] else None,
         next_where=text_path(row["next_where"]),
+        was=was,
     )
 
 
@@ -118,6 +121,7 @@ def to_job(row: sqlite3.Row, drops: Iterable[Drop]) -> Job:
         timings=json.loads(row["timings"]),
         notes=tuple(json.loads(row["notes"])),
         companions=tuple(Companion(**one) for one in json.loads(row["companions"])),
+        earlier=json.loads(row["earlier"]) if row["earlier"] else None,
         drops=tuple(drops),
         **{name: row[name] for name in plain},
     )
