@@ -274,12 +274,15 @@ def test_published_jobs_and_quarantined_ones_without_a_text_are_to_be_filed(
 
 
 def test_what_jobs_go_on_from_is_kept_until_they_have(ledger: Ledger) -> None:
-    """Half-written outputs, and half-written copies of originals whatever their job's state is."""
+    """Half-written outputs and texts, and half-written copies of originals whatever their job's
+    state is."""
     jobs = {state: add(ledger, f"{state}.png", state) for state in State}
     going = [jobs[State.RUNNING], jobs[State.PUBLISHED]]
-    assert [job.id for job in ledger.under_way()] == sorted(going)
     aside = ledger.job(jobs[State.QUARANTINED])
     assert aside is not None
+    assert [job.id for job in ledger.under_way()] == sorted([*going, aside.id])
+    ledger.note(aside.id, now=1.0, error_file="x.error.txt")
+    assert [job.id for job in ledger.under_way()] == sorted(going)
     ledger.intend_move(aside.drops[0].id, Place.FAILED, "2026/p.png")
     assert [job.id for job in ledger.under_way()] == sorted([*going, aside.id])
 

@@ -189,6 +189,7 @@ SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
 -- name: under_way
 -- Jobs that go on from what lies on the disk half written.
 SELECT * FROM jobs WHERE state IN ('running', 'published')
+OR (state = 'quarantined' AND error_file IS NULL)
 OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL) ORDER BY id;
 
 -- name: jobs_holding
