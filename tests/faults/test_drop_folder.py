@@ -237,6 +237,11 @@ class Planted:
         return self.spool.undated(self.spool.archive) == ["photo.png", "photo_mask.png"]
 
 
+def told(lanes):
+    """What the status says of each lane, by its name."""
+    return {lane["name"]: lane for lane in lanes.status()["lanes"]}
+
+
 def test_what_is_in_the_place_of_a_days_folder_pauses_its_lane_until_it_is_gone(tmp_path, tally):
     """Be it before anything is dropped. No attempt is lost, others go on, and so does the lane as
     soon as it can: with these times, who is tried again now and then would wait for ten minutes."""
@@ -256,10 +261,12 @@ def test_what_is_in_the_place_of_a_days_folder_pauses_its_lane_until_it_is_gone(
             running.wait_for("lane paused", lane=one.name)
         planted[0].drop()
         running.wait_for("done", lane="good")
-        told = {lane["name"]: lane for lane in lanes.status()["lanes"]}
-        assert told["good"]["paused"] is None
+        # The service tells its state once a second.
+        names = {one.name for one in planted}
+        assert eventually(lambda: names == {n for n, lane in told(lanes).items() if lane["paused"]})
         for one in planted:
-            one.check_told(running, told[one.name])
+            one.check_told(running, told(lanes)[one.name])
+        for one in planted:
             one.day.unlink()
         assert eventually(lambda: all(one.over() for one in planted), 90)
         assert running.stop() == 0
