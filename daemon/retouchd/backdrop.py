@@ -151,8 +151,9 @@ def _bent(slopes: NDArray[np.float32], shape: tuple[int, ...]) -> Lab:
 
 
 def _apart(difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    weights = np.array([_SHADOW, 1, 1], np.float32)
-    return np.asarray(np.sqrt(((difference * weights) ** 2).sum(axis=-1)), np.float32)
+    weights = np.array([_SHADOW**2, 1, 1], np.float32)
+    # A product is several times as fast as a sum over three.
+    return np.asarray(np.sqrt(np.square(difference) @ weights), np.float32)
 
 
 def _commonest(border: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,7 +178,7 @@ def _shaded(surface: _Surface, begins: float) -> Flags:
     light, a, b = (surface.difference[..., i] for i in range(3))
     alike = (np.hypot(a, b) < 0.6 * begins) & (light > -_DARKEST) & (light < begins)
     steps = [cv2.Scharr(surface.difference, cv2.CV_32F, *way) / 32 for way in ((1, 0), (0, 1))]
-    change = np.sqrt(sum((step**2).sum(axis=2) for step in steps))
+    change = np.sqrt((np.square(steps[0]) + np.square(steps[1])) @ np.ones(3, np.float32))
     edge = (change > max(_CALM, surface.noise)).astype(np.uint8)
     calm: Flags = cv2.dilate(edge, np.ones((3, 3), np.uint8)) == 0
     return alike & calm
