@@ -24,11 +24,10 @@ def grow_sparingly(hole: Grey, radius: int, most: float) -> tuple[Grey, int]:
     Where growing more than doubles the hole and takes more than ``most`` (0 to 1) of the photo, the
     radius is halved until it does not: of a grid or small print all would be made up.
     """
-    marked = cv2.countNonZero(hole)
     while True:
         grown = grow(hole, radius)
         taken = cv2.countNonZero(grown)
-        if not radius or taken <= most * hole.size or taken <= 2 * marked:
+        if not radius or taken <= most * hole.size or taken <= 2 * cv2.countNonZero(hole):
             return grown, radius
         radius //= 2
 
