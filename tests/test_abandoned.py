@@ -49,6 +49,12 @@ class TestAHandIsHeld:
         abandoned, _ = lost(look())
         assert abandoned.verdict(look(), 8) is Verdict.ASKED
 
+    def test_nor_is_the_same_folder_looked_at_in_another_way(self) -> None:
+        abandoned, _ = lost(look())
+        other = Call("occupy", "ill", "/nas/inbox", 1.0, looks=True)
+        assert abandoned.verdict(other, 8) is Verdict.ASKED
+        assert abandoned.verdict(look("/nas/outbox"), 8) is Verdict.ASK
+
     def test_only_looking_goes_on_in_its_lane(self) -> None:
         abandoned, _ = lost(work("a.png"))
         assert abandoned.verdict(look(), 8) is Verdict.ASK
