@@ -44,12 +44,13 @@ def run(folder: Path, end: str) -> str:
 ABORT = """
 import ctypes, os, signal, sys, threading, time
 from pathlib import Path
-from retouchd.blackbox import BlackBox
+from retouchd.blackbox import BlackBox, own_aborts
 libc = ctypes.CDLL(None)
 box = BlackBox(Path(sys.argv[1]))
 who, stuck = sys.argv[2], sys.argv[3:]
 noted, written = threading.Event(), threading.Event()
 def device():
+    own_aborts()
     box.on_device((7,))
     noted.set()
     written.wait()
@@ -61,10 +62,13 @@ def device():
     threading.Event().wait()
 threading.Thread(target=device, daemon=True).start()
 noted.wait()
+if who == "systemd, while main is busy":
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
 box.stuck(["the device", "all"])
 box.stuck(stuck)
 written.set()
-if who == "systemd": os.kill(os.getpid(), signal.SIGABRT)
+if who.startswith("systemd"): os.kill(os.getpid(), signal.SIGABRT)
 threading.Event().wait()
 """
 
@@ -93,9 +97,10 @@ def test_an_abort_by_the_devices_own_threads_is_evidence(tmp_path: Path, thread:
     assert found == Verdict(frozenset({7}), ABORTED, ABORTED)
 
 
-def test_an_abort_from_outside_is_no_evidence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("who", ["systemd", "systemd, while main is busy"])
+def test_an_abort_from_outside_is_no_evidence(tmp_path: Path, who: str) -> None:
     """Who sent it and why is not known, so it still counts as an interruption."""
-    assert aborted(tmp_path, "systemd") == Verdict(frozenset({7}), None, ABORTED)
+    assert aborted(tmp_path, who) == Verdict(frozenset({7}), None, ABORTED)
 
 
 def test_the_watchdogs_abort_for_a_stuck_intake_counts_against_no_job(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ is blamed.
 
 An abort is evidence only if the device's own thread (or one that it started) called it, or if the
 device was stuck: systemd aborts a service that shows no sign of life, whatever part of it hangs.
+The kernel gives such an abort to any thread that takes it, so the device's do not (``own_aborts``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import faulthandler
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,6 +122,12 @@ class BlackBox:
         self._trace.close()
         os.close(self._fd)
         self._fd = -1
+
+
+def own_aborts() -> None:
+    """The calling thread, and those that it starts, leave aborts from outside to other threads.
+    What calls ``abort`` itself ends by it all the same: that unblocks it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
 
 
 def _judge_fault(jobs: frozenset[int], notes: dict[str, Any], text: str) -> Verdict:

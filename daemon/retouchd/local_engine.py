@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from retouchd.batches import Batch, Entry, in_words, take
+from retouchd.blackbox import own_aborts
 from retouchd.config import Device
 from retouchd.device import Place, choose
 from retouchd.engine import Request, Result
@@ -139,6 +140,7 @@ class LocalEngine:
         return None
 
     def _run(self) -> None:
+        own_aborts()
         try:
             painters = self._open()
         except BaseException as error:
