@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-
-import pytest
 
 from retouchd.config import parse
 from retouchd.ending import Ending, ending
@@ -20,13 +16,6 @@ NOON = datetime(2026, 11, 21, 12, 0)
 SEE = "retouchd jobs --state quarantined"
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "ledger.sqlite3")
-    yield made
-    made.close()
-
-
 def lane(hours: str = "") -> LaneState:
     schedule = f", schedule: {{active: '{hours}'}}" if hours else ""
     return LaneState(parse(f"lanes: [{{name: web, root: /srv{schedule}}}]", "x").lanes[0])
@@ -38,9 +27,15 @@ def put(ledger: Ledger, name: str, state: State, role: Role = Role.IMAGE) -> int
 
 
 def at_noon(
-    ledger: Ledger, lane: LaneState, done: int = 0, set_aside: int = 0, unseen: str = ""
+    ledger: Ledger,
+    lane: LaneState,
+    done: int = 0,
+    set_aside: int = 0,
+    unseen: str = "",
+    cut: bool = False,
 ) -> Ending:
-    return ending([lane], ledger, NOON, done=done, set_aside=set_aside, unseen=unseen.split())
+    said = {"done": done, "set_aside": set_aside, "cut": cut}
+    return ending([lane], ledger, NOON, unseen=unseen.split(), **said)
 
 
 def test_what_was_done_waits_and_was_set_aside_is_told_in_one_line(ledger: Ledger) -> None:
@@ -56,7 +51,23 @@ def test_what_was_done_waits_and_was_set_aside_is_told_in_one_line(ledger: Ledge
 
 
 def test_where_there_is_nothing_that_is_said(ledger: Ledger) -> None:
-    assert at_noon(ledger, lane()).line(SEE) == "nothing to do"
+    found = at_noon(ledger, lane())
+    assert (found.line(SEE), found.code) == ("nothing to do", 0)
+
+
+def test_stopped_before_it_has_looked_it_does_not_say_that_there_is_nothing(ledger: Ledger) -> None:
+    found = at_noon(ledger, lane(), cut=True)
+    assert (found.line(SEE), found.code) == ("nothing done", 75)
+    (reason,) = found.reasons
+    assert reason.startswith("It was stopped before every inbox had been looked at")
+
+
+def test_what_was_set_aside_has_a_code_of_its_own_where_all_else_is_done(ledger: Ledger) -> None:
+    assert at_noon(ledger, lane(), done=1, set_aside=1).code == 3
+    put(ledger, "a.jpg", State.WAITING)
+    assert at_noon(ledger, lane(), done=1).code == 0, "it may wait for its mask for long"
+    put(ledger, "b.jpg", State.READY)
+    assert at_noon(ledger, lane(), done=1, set_aside=1).code == 75
 
 
 def test_a_lane_outside_its_hours_is_told_with_them(ledger: Ledger) -> None:

@@ -15,18 +15,26 @@ from retouchd.waiting import missing
 
 UNFINISHED = (State.READY, State.RUNNING, State.PUBLISHED, State.FAILED)
 """States that no job should be in when everything is done that can be done now."""
+_CUT = "It was stopped before every inbox had been looked at; the next start goes on."
 
 
 @dataclass(frozen=True)
 class Ending:
     """done, set_aside: jobs of this run. waiting: what jobs wait for, to how many do. unfinished:
-    jobs that could not be brought to an end. reasons: what kept it from them, in sentences."""
+    jobs that could not be brought to an end. reasons: what kept it from doing all, in sentences."""
 
     done: int
     set_aside: int
     waiting: Mapping[str, int]
     unfinished: int
     reasons: tuple[str, ...]
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.reasons:
+            return 75
+        return 3 if self.set_aside else 0
 
     def line(self, see: str) -> str:
         """All of it in a line. see: the command that lists what was set aside."""
@@ -46,13 +54,15 @@ def ending(
     done: int,
     set_aside: int,
     unseen: Collection[str],
+    cut: bool = False,
 ) -> Ending:
     """What there is to say when a run ends at that local time; raises sqlite3.Error.
 
-    unseen: names of lanes whose inbox could not be looked at.
+    unseen: names of lanes whose inbox could not be looked at. cut: whether it was stopped while
+    files were still arriving or inboxes still to be listed.
     """
     waiting: Counter[str] = Counter()
-    reasons: list[str] = []
+    reasons = [_CUT] if cut else []
     unfinished = 0
     for lane in lanes:
         for job in ledger.jobs((State.WAITING,), lane=lane.name):

@@ -111,10 +111,11 @@ class Service:
                 self._wake.wait(TICK)
                 self._wake.clear()
             troubled = self._watching.troubled()
+            cut = self.wish.stop and not self._watching.quiet()
             self._drain()
             if refusal := self._refused():
                 raise InboxHeld(**refusal.facts)
-            return self._exit_code(troubled)
+            return self._exit_code(troubled, cut=cut)
         finally:
             self._parts.close()
             if self.wish.stop:
@@ -266,16 +267,14 @@ class Service:
             return False
         return not self._watching.troubled() or self._watching.tried_again()
 
-    def _exit_code(self, troubled: list[str]) -> int:
+    def _exit_code(self, troubled: list[str], *, cut: bool) -> int:
         if not self._once:
             return 0
         if self._ledger_since is None:
             parts, local = self._parts, self._clock.local()
             said = {"done": parts.done, "set_aside": parts.quarantined}
-            self.ending = ending(parts.lanes, parts.ledger, local, **said, unseen=troubled)
-        if self.ending is None or troubled or self.ending.unfinished:
-            return 75
-        return 3 if self._parts.quarantined else 0
+            self.ending = ending(parts.lanes, parts.ledger, local, **said, unseen=troubled, cut=cut)
+        return self.ending.code if self.ending else 75
 
     def _drain(self) -> None:
         """Stop intake, finish within the deadline, then abandon: the ledger makes that safe."""

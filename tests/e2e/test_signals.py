@@ -97,6 +97,19 @@ class TestStopping:
         assert code == 0
         assert took < 15
 
+    def test_once_does_not_say_that_there_is_nothing_while_files_are_still_settling(
+        self, spool, start
+    ):
+        fill(spool, count=1)
+        running = start("--set", "scan.settle=1h", verb="once")
+        running.wait_for("watching", lane="inpaint")
+        code, _ = stop(running, signal.SIGINT)
+        ended = running.wait_for("ended")
+        assert (code, ended["code"], ended["result"]) == (75, 75, "nothing done")
+        assert "before every inbox had been looked at" in ended["reasons"]
+        assert spool.once().returncode == 0
+        assert states(spool) == {"photo0.png": "done"}
+
 
 class TestHanging:
     @pytest.mark.soak

@@ -17,19 +17,21 @@ from helpers.commands import FAST, Commands
 class Running:
     """`retouchd run` in the background, its log lines readable as they come.
 
-    under: a command to run it with, like ``strace -D``, which must become the service: if it stayed
-    its parent, signals would not reach it. environment: more variables.
+    verb: another command for it, like ``once``. under: a command to run it with, like
+    ``strace -D``, which must become the service: if it stayed its parent, signals would not reach
+    it. environment: more variables.
     """
 
     def __init__(
         self,
         spool: Commands,
         *more: str,
+        verb: str = "run",
         under: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> None:
         options = (*FAST, "--set", "log.format=json", *more)
-        command = [*under, *spool.command("run", more=options)]
+        command = [*under, *spool.command(verb, more=options)]
         self.process = subprocess.Popen(
             command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
         )

@@ -52,7 +52,7 @@ def once(
     The last line says what was done, what waits for what, and what was set aside. Exit codes:
     0 everything done that can be done, 3 done but some files were set aside, 4 another instance is
     running, 75 not finished, for a reason that passes and is told (disk full, share lost, outside
-    the lane's hours), 2 wrong configuration.
+    the lane's hours, stopped), 2 wrong configuration.
     """
     _serve(choose(config, root, sets, state, model), once=True)
 
