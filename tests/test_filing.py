@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from retouchd.cli.acting import cancel_now
+from retouchd.cli.acting import cancel_now, retry_now
 from retouchd.clock import Clock
 from retouchd.config import parse
 from retouchd.filing import Filing
@@ -260,7 +260,7 @@ def test_filing_what_was_reviewed_can_be_repeated(reviewed: Reviewed) -> None:
 
 
 def test_what_fails_again_where_it_lies_is_retentions_again(house: House) -> None:
-    """`retry` took it back from retention, so that it would not go while it is worked on."""
+    """Its attempt took it back from retention, so that it would not go meanwhile."""
     job = house.publish(b"pixels")
     with house.ledger.transaction() as db:
         db.execute("UPDATE jobs SET state = 'quarantined'")
@@ -301,14 +301,45 @@ def test_what_is_called_off_in_quarantine_stays_there_with_a_text_that_says_so(
     text = (house.folder / "failed" / DAY / "photo.png.error.txt").read_text()
     assert "somebody cancelled that" in " ".join(text.split())
     assert f"retouchd retry {job.id}" in text
-    # Retention, from which it was taken back, has it again.
+    # Retention has it again.
     assert house.kept() == {(job.id, f"{DAY}/{name}") for name in house.failed()}
 
 
-def test_what_is_called_off_before_it_began_keeps_the_text_that_it_had(house: House) -> None:
-    job = aside(house)
-    house.ledger.note(job.id, now=1.0, error_file=f"{DAY}/photo.png.error.txt", error="So.")
-    assert cancel_now(house.ledger, house.the(job.id)) is State.QUARANTINED
-    assert house.the(job.id).error == "So."
+def set_aside(house: House) -> Job:
+    """A job that was quarantined, with its text."""
+    job = house.publish(b"no picture")
+    with house.ledger.transaction() as db:
+        db.execute("UPDATE jobs SET state = 'quarantined', completed_at = 1, error = 'So.'")
+    intend(house.ledger, job, Place.FAILED, DAY)
     assert house.filing.file(house.the(job.id), house.lane) is State.QUARANTINED
+    assert house.kept() == {(job.id, f"{DAY}/{name}") for name in house.failed()}
+    return house.the(job.id)
+
+
+def test_what_is_called_off_before_it_began_is_as_if_it_had_not_been_asked_for(
+    house: House,
+) -> None:
+    job = set_aside(house)
+    before, kept = house.failed(), house.kept()
+    retry_now(house.ledger, job)
+    assert house.kept() == set(), "retention leaves what is about to be worked on"
+    assert cancel_now(house.ledger, house.the(job.id)) is State.QUARANTINED
+    assert house.filing.file(house.the(job.id), house.lane) is State.QUARANTINED
+    assert house.failed() == before == ["photo.png", "photo.png.error.txt"]
+    assert house.kept() == kept
+    assert house.the(job.id).error == "So."
+
+
+def test_what_fails_again_in_quarantine_is_kept_from_then_on(house: House) -> None:
+    job = set_aside(house)
+    retry_now(house.ledger, job)
+    mended = house.folder / "failed" / DAY / "photo.png"
+    mended.write_bytes(b"still no picture")
+    house.filing.remove_text(house.the(job.id), house.lane)
     assert house.failed() == ["photo.png"]
+    house.ledger.change(job.id, State.RUNNING, now=2.0)
+    house.ledger.change(job.id, State.QUARANTINED, now=3.0, completed_at=3.0)
+    assert house.kept() == set()
+    house.filing.file(house.the(job.id), house.lane)
+    sizes = {file.path: (file.size, file.completed_at) for file in house.ledger.kept("a")}
+    assert sizes[f"{DAY}/photo.png"] == (mended.stat().st_size, 3.0)

@@ -92,7 +92,8 @@ class Filing:
             self._ledger.forget_kept(kept)
 
     def remove_text(self, job: Job, lane: LaneState) -> None:
-        """A person asked for another try: the text about the failure is no longer true."""
+        """Another try that a person asked for begins: the text about the failure is no longer
+        true, and retention's time for the originals begins anew if it fails."""
         path = job.error_file or ""
         self._call(
             lane,
@@ -103,7 +104,8 @@ class Filing:
             seconds=0,
         )
         with self._ledger.transaction():
-            self._ledger.release_kept(job.lane, "failed", path)
+            for where in (path, *(d.where for d in job.drops if d.place is Place.FAILED)):
+                self._ledger.release_kept(job.lane, "failed", where)
             self._ledger.note(job.id, now=self._clock.now(), error_file=None)
 
     def leave(self, job: Job) -> None:

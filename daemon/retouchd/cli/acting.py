@@ -68,10 +68,11 @@ def _named(ledger: Ledger, numbers: list[int]) -> list[Job]:
 def _retry(ledger: Ledger, job: Job) -> None:
     # Asked again inside, because the service may have gone on with it since.
     with ledger.transaction():
-        _retry_now(ledger, ledger.job(job.id) or job)
+        retry_now(ledger, ledger.job(job.id) or job)
 
 
-def _retry_now(ledger: Ledger, job: Job) -> None:
+def retry_now(ledger: Ledger, job: Job) -> None:
+    """Have a job tried again, inside the caller's transaction. Raises WrongState."""
     own = [drop for drop in job.drops if drop.role is not Role.SHARED_MASK]
     reason = None
     if job.state not in RETRYABLE:
@@ -86,11 +87,9 @@ def _retry_now(ledger: Ledger, job: Job) -> None:
         reason = "tried again: its files lie in several folders. Drop them again, together"
     if reason:
         raise WrongState(job=job.id, state=job.state, wish=reason)
-    # The originals may have been mended where they lie, and retention must leave them.
+    # The originals may have been mended where they lie. Retention leaves them while the job is
+    # open, and takes them for new ones when an attempt has really begun: it may be cancelled first.
     ledger.unsettle(job.id)
-    for drop in own:
-        if drop.place is Place.FAILED:
-            ledger.release_kept(job.lane, "failed", drop.where)
     ledger.change(
         job.id,
         State.READY,
