@@ -100,6 +100,18 @@ def test_what_the_command_line_named_is_blamed_on_the_command_line(tmp_path: Pat
     assert "used. --set lanes.inpaint.model=lama, lanes[0] (inpaint), model" in str(error)
 
 
+def test_the_command_line_is_not_blamed_for_the_models_of_other_lanes(file: Path) -> None:
+    root = file.parent
+    file.write_text(
+        f"state: {root}/state\nlanes:\n"
+        f"- {{name: web, root: {root}/web}}\n"
+        f"- {{name: cut, root: {root}/cut, task: matte, model: nope}}\n"
+    )
+    error = str(check("-c", str(file), "--model", "classical").exception)
+    assert f"{file}, line 4, lanes[1] (cut), model: nope can't be used" in error
+    assert "--model classical" not in error
+
+
 def test_what_is_sound_is_valid(file: Path, tmp_path: Path) -> None:
     write(file, MATTE)
     assert check("-c", str(file)).output == "the configuration is valid; lanes: web\n"
@@ -134,18 +146,42 @@ def test_a_running_service_looks_at_no_share(file: Path, monkeypatch: pytest.Mon
     check_models(found)
 
 
-def test_what_this_user_may_not_see_is_a_warning(
+def test_a_running_service_opens_no_file_on_a_share_that_its_manifest_names(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An administrator need not be the service's user, whose folder is closed to others."""
+    found = write(file, "model: mine")
+    found.models_folder.mkdir(parents=True)
+    (found.models_folder / "manifest.yaml").write_text(
+        f"models: {{mine: {{architecture: lama, file: /mnt/nas/w.ckpt, sha256: {'a' * 64}}}}}\n"
+    )
+    with pytest.raises(ConfigInvalid, match=r"w\.ckpt can't be read"):
+        check_models(found)
+    monkeypatch.setattr(startable, "read_mounts", lambda: [Mount("/mnt", "nfs4", "nas:/")])
+    check_models(found)
+
+
+@pytest.fixture
+def closed(file: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """A lane whose weights this user may not read."""
     weights = file.with_name("mine.ckpt")
     weights.write_bytes(b"x")
-    write(file, f"model: {weights}")
 
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("retouchd.weightfile.opened", refuse)
+    return write(file, f"model: {weights}")
+
+
+def test_a_running_service_that_may_not_read_a_model_asks_for_the_right(closed: Config) -> None:
+    with pytest.raises(ConfigInvalid, match="Permission denied") as error:
+        check_models(closed)
+    assert error.value.advice == "Give the service's user the right to read it."
+
+
+@pytest.mark.usefixtures("closed")
+def test_what_this_user_may_not_see_is_a_warning(file: Path) -> None:
+    """An administrator need not be the service's user, whose folder is closed to others."""
     said = check("-c", str(file))
     assert said.exit_code == 0
     assert "Permission denied" in said.output

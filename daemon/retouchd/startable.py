@@ -11,7 +11,7 @@ from pathlib import Path
 from retouchd.config import Config, KeyPath, Lane
 from retouchd.errors import ConfigInvalid, ModelUnusable
 from retouchd.lane_models import wrong_task
-from retouchd.manifest import Task, builtin_entries, resolve
+from retouchd.manifest import Task, builtin_entries, entries, resolve
 from retouchd.mounts import mount_of, read_mounts
 from retouchd.weightfile import open_weights
 
@@ -45,7 +45,9 @@ def check_models(config: Config) -> None:
         if not _is_far(lane.model, config.models_folder):
             for flaw in _model(lane, number, config):
                 where = f"lane {lane.name}, model"
-                raise ConfigInvalid(where=where, cause=flaw.cause, fix=flaw.fix)
+                # What it may not read, no restart of it may either.
+                fix = flaw.fix if flaw.fatal else "Give the service's user the right to read it."
+                raise ConfigInvalid(where=where, cause=flaw.cause, fix=fix)
 
 
 def glance(model: str, models_folder: Path) -> Task:
@@ -61,9 +63,26 @@ def glance(model: str, models_folder: Path) -> Task:
 
 
 def _is_far(model: str, models_folder: Path) -> bool:
+    """Whether a share would have to answer before anything is known of a model."""
     mounts = read_mounts()
-    places = (os.path.abspath(os.path.expanduser(model)), str(models_folder))
-    return any(mount.remote for place in places if (mount := mount_of(place, mounts)))
+
+    def is_far(place: Path) -> bool:
+        mount = mount_of(os.path.abspath(place), mounts)
+        return mount is not None and mount.remote
+
+    if is_far(Path(model).expanduser()) or is_far(models_folder):
+        return True
+    # Only now: the entry stands in that folder.
+    return is_far(models_folder / (_file_of(model, models_folder) or model))
+
+
+def _file_of(model: str, models_folder: Path) -> str | None:
+    """The weights file that a manifest names, None where none does."""
+    try:
+        entry = entries(models_folder).get(model)
+    except (ModelUnusable, OSError):
+        return None  # Whoever looks closer meets it again, and tells.
+    return entry.file if entry else None
 
 
 def _model(lane: Lane, number: int, config: Config) -> Iterator[Flaw]:

@@ -40,7 +40,7 @@ def check(
     written = choice.written()
     found = checked(written)
     for flaw in sorted(flaws(found), key=lambda flaw: not flaw.fatal):
-        given = flaw.path[-1] == "model" and model in [lane.model for lane in found.lanes]
+        given = flaw.path[-1] == "model" and found.lanes[int(flaw.path[1])].model == model
         where = f"--model {model}" if given else written.place(flaw.path)
         if flaw.fatal:
             raise ConfigInvalid(where=where, cause=flaw.cause, fix=flaw.fix)
