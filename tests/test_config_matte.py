@@ -168,6 +168,18 @@ def test_what_lanes_take_over_from_one_anchor_is_for_those_whose_task_it_concern
         parse(f"lanes: [{shared}, {{<<: *d, name: b, root: /b, task: matte, blend: hard}}]", "x")
 
 
+def test_a_section_from_an_anchor_says_to_each_lane_what_concerns_its_task() -> None:
+    pairing = "pairing: {orphan_after: 1h, alpha_holes: true}"
+    shared = f"&d {{name: a, root: /a, {pairing}}}"
+    others = "{<<: *d, name: b, root: /b, task: matte}, {<<: *d, name: c, root: /c}"
+    lanes = parse(f"lanes: [{shared}, {others}]", "x").lanes
+    inpaint, matte, third = (lane.pairing for lane in lanes)
+    assert inpaint.orphan_after == matte.orphan_after == third.orphan_after == 3600
+    assert (inpaint.alpha_holes, matte.alpha_holes, third.alpha_holes) == (True, False, True)
+    with pytest.raises(ConfigInvalid, match="say what to repair"):
+        parse(f"lanes: [{shared}, {{<<: *d, name: b, root: /b, task: matte, {pairing}}}]", "x")
+
+
 def test_what_config_show_prints_of_lanes_of_both_tasks_reads_back() -> None:
     both = for_root(Path("/srv/a"))
     assert parse(to_yaml(both), "x") == both

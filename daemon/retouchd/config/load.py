@@ -143,8 +143,18 @@ def _leave_out_others(tree: dict[str, Any], node: yaml.Node | None) -> None:
     for lane, own in zip(lanes if isinstance(lanes, list) else [], _lanes(node), strict=False):
         if isinstance(lane, dict) and isinstance(own, yaml.MappingNode):
             meant = {key.value for key, _ in own.value}
-            for key in [key for key in lane if key not in meant and not is_for(lane, [key])]:
-                del lane[key]
+            for key in [key for key in lane if key not in meant]:
+                _leave_out_here(lane, key)
+
+
+def _leave_out_here(lane: dict[str, Any], key: str) -> None:
+    """Take a key out of a lane to whose task it says nothing, or those keys below it."""
+    section = lane[key]
+    if not is_for(lane, [key]):
+        del lane[key]
+    elif isinstance(section, dict):
+        # A copy: other lanes share the same section.
+        lane[key] = {name: v for name, v in section.items() if is_for(lane, [key, name])}
 
 
 def _lanes(node: yaml.Node | None) -> list[yaml.Node]:
