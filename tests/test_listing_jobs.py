@@ -128,13 +128,26 @@ def test_less_than_no_jobs_is_refused(house: House) -> None:
     assert house.say("jobs", "--limit", "-1").exit_code == 2
 
 
+def test_that_there_are_no_jobs_is_told_to_people_and_is_no_line_for_a_pipe(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_started = ("--state-dir", f"{house.folder}/new")
+    for where in ((), never_started):
+        piped = house.say("jobs", *where)
+        assert (piped.stdout, piped.stderr) == ("", "no jobs\n")
+        assert house.say("jobs", "--json", *where).stdout == "[]\n"
+    monkeypatch.setattr(jobs, "_on_terminal", lambda: True)
+    for where in ((), never_started):
+        assert house.say("jobs", *where).stdout == "no jobs\n"
+
+
 def test_who_looks_for_failed_jobs_is_led_to_the_quarantined_ones(house: House) -> None:
     house.put("web", "a.jpg", State.QUARANTINED)
     said = house.say("jobs", "--state", "failed")
-    assert said.stdout == "no jobs\n"
     assert "one is quarantined" in said.stderr
     assert f"`retouchd jobs --state quarantined --config {house.config}`" in said.stderr
-    assert house.say("jobs", "--state", "failed", "--lane", "shop").stderr == ""
+    elsewhere = house.say("jobs", "--state", "failed", "--lane", "shop")
+    assert elsewhere.stderr == "no jobs\n"
 
 
 def test_a_job_of_a_lane_that_is_gone_says_what_to_do(house: House) -> None:

@@ -63,16 +63,16 @@ def jobs(
     found = choice.read()
     ledger = reader(found)
     if ledger is None:
-        typer.echo("[]" if as_json else "no jobs")
+        _print_none(as_json)
         return
     counts = _counts(found, ledger, lane)
     listed = ledger.jobs(state or list(State), limit or -1, lane)
-    if as_json:
+    if not listed:
+        _print_none(as_json)
+    elif as_json:
         typer.echo(json.dumps([job_to_json(job) for job in listed], indent=2))
-    elif listed:
-        _print(listed, _results(found, ledger, listed))
     else:
-        typer.echo("no jobs")
+        _print(listed, _results(found, ledger, listed))
     matching = sum(counts[each] for each in state or State)
     for line in _hints(choice, matching, len(listed), state or [], counts):
         typer.echo(line, err=True)
@@ -130,6 +130,14 @@ def _result(config: Config, job: Job, near: Near) -> str:
         return job.error or ""
     folder = lane.folders.get(job.output_role) if lane else None
     return printable(f"{folder}/{job.output}" if folder else job.output)
+
+
+def _print_none(as_json: bool) -> None:
+    if as_json:
+        typer.echo("[]")
+    else:
+        # Whoever reads lines of fields must not take this for one.
+        typer.echo("no jobs", err=not _on_terminal())
 
 
 def _print(listed: Sequence[Job], results: Sequence[str]) -> None:
