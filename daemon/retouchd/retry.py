@@ -52,6 +52,10 @@ _STEADY = (
     "See what writes to it, or why the share tells different things about it; then run "
     "`retouchd retry {job}`."
 )
+_CALM = (
+    "See what ends the service or the machine; if the file is sound, `retouchd retry {job}` tries "
+    "it again."
+)
 Decision = Again | PauseLane | Resettle | Quarantine
 
 
@@ -88,10 +92,10 @@ def after_failure(
 
 
 def _anew(error: FileBusy, job: Job) -> Decision:
-    # Where the files really were others, ``interrupted`` began anew.
-    if job.interrupted < MAX_INTERRUPTED:
-        return Resettle()
+    # It does not yet count this end; where the files really were others, it began anew.
     times = job.interrupted + 1
+    if times < MAX_INTERRUPTED:
+        return Resettle()
     return Quarantine(
         GaveUp(path=job.name, attempts=times, cause=error.message, fix=_STEADY.format(job=job.id))
     )
@@ -107,8 +111,10 @@ def after_restart(job: Job, blamed: str | None, policy: RetryPolicy) -> Quaranti
     if blamed and job.crashes >= policy.crashes:
         return Quarantine(poisonous(job, job.crashes, blamed))
     if job.interrupted >= MAX_INTERRUPTED:
-        cause = "the service stopped each time, for a reason that it could not see"
-        return Quarantine(poisonous(job, job.interrupted, cause))
+        # Only of this end it is known that it was the service's; files may have changed before.
+        cause = f"the service ended meanwhile ({blamed or 'nothing tells why'})."
+        fix = _CALM.format(job=job.id)
+        return Quarantine(GaveUp(path=job.name, attempts=job.interrupted, cause=cause, fix=fix))
     return None
 
 
