@@ -117,3 +117,27 @@ def test_a_sender_that_dribbles_is_as_hung_as_one_that_is_silent() -> None:
         finally:
             stop.set()
             thread.join()
+
+
+def test_a_reader_that_dribbles_is_as_hung_as_one_that_does_not_read() -> None:
+    """The time-out is the whole message's, however many pieces of it get through."""
+    ours, theirs = socket.socketpair()
+    stop = threading.Event()
+
+    def sip() -> None:
+        while not stop.wait(0.05):
+            for _ in range(4):
+                theirs.recv(1 << 18)
+
+    thread = threading.Thread(target=sip)
+    with ours, theirs:
+        ours.settimeout(0.3)
+        theirs.settimeout(5)
+        thread.start()
+        try:
+            with pytest.raises(TimeoutError):
+                wire.send(ours, {"x": "y" * (16 << 20)})
+        finally:
+            stop.set()
+            ours.close()
+            thread.join()

@@ -7,6 +7,7 @@ can't make the service run code.
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import struct
@@ -26,13 +27,16 @@ class Closed(Exception):
 
 
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
-    """Send one message; raises Closed."""
+    """Send one message; raises Closed, or TimeoutError under the socket's time-out."""
+    ends = _end_of_patience(sock)
     body = json.dumps(message)  # in ASCII, so that a letter is a byte
     header = _HEADER.pack(len(body), len(fds))
     try:
         socket.send_fds(sock, [header], list(fds))
         # A photo's metadata may be long, and several come at once: not all of it twice.
         for start in range(0, len(body), _BLOCK):
+            if time.monotonic() > ends:
+                raise TimeoutError
             sock.sendall(body[start : start + _BLOCK].encode("ascii"))
     except (BrokenPipeError, ConnectionResetError):
         raise Closed from None
@@ -74,15 +78,21 @@ def _close_all(fds: Sequence[int]) -> None:
 
 def _exactly(sock: socket.socket, count: int) -> bytes:
     """So many bytes, all of them within the socket's time-out: a sender that dribbles is hung."""
-    patience = sock.gettimeout()
-    ends = None if patience is None else time.monotonic() + patience
+    ends = _end_of_patience(sock)
     data = bytearray(count)
     view = memoryview(data)
     while view:
-        if ends is not None and time.monotonic() > ends:
+        if time.monotonic() > ends:
             raise TimeoutError
         got = sock.recv_into(view, min(len(view), _BLOCK))
         if got == 0:
             raise Closed
         view = view[got:]
     return bytes(data)
+
+
+def _end_of_patience(sock: socket.socket) -> float:
+    """When the socket's time-out is over; infinite without one. By itself it begins anew with each
+    piece of a message."""
+    patience = sock.gettimeout()
+    return math.inf if patience is None else time.monotonic() + patience
