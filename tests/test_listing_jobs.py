@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,17 @@ def test_who_looks_for_failed_jobs_is_led_to_the_quarantined_ones(house: House) 
     assert f"`retouchd jobs --state quarantined --config {house.config}`" in said.stderr
     elsewhere = house.say("jobs", "--state", "failed", "--lane", "shop")
     assert elsewhere.stderr == "no jobs\n"
+
+
+def test_a_command_to_be_copied_means_the_same_configuration(house: House) -> None:
+    house.put("web", "a.jpg", State.QUARANTINED)
+    there = f"state={house.folder}/a folder"
+    (house.folder / "state").rename(house.folder / "a folder")
+    said = house.say("jobs", "--state", "failed", "--set", there).stderr
+    command = shlex.split(said.split("`")[1])
+    assert command[-4:] == ["--config", str(house.config), "--set", there]
+    copied = CliRunner().invoke(app, command[1:])
+    assert "a.jpg" in copied.stdout
 
 
 def test_a_job_of_a_lane_that_is_gone_says_what_to_do(house: House) -> None:

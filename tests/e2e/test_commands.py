@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -341,7 +342,7 @@ def test_once_says_in_its_last_line_what_came_of_it(story):
     *_, last = story.first.stderr.splitlines()
     assert last.startswith("retouchd: 3 done, 3 wait for a mask, 3 set aside: see `retouchd jobs ")
     assert last.endswith("`")
-    command = last.split("`")[1].split()
+    command = shlex.split(last.split("`")[1])
     assert command[:4] == ["retouchd", "jobs", "--state", "quarantined"]
     found = say(*command[1:])
     assert found.code == 0

@@ -93,6 +93,7 @@ class Choice:
         """A command line for the same configuration, to be copied by a person."""
         places = {"--root": self.root, "--config": self.config, "--state-dir": self.state}
         given = [part for name, path in places.items() if path for part in (name, str(path))]
+        given += [part for item in self.sets for part in ("--set", item)]
         return shlex.join(["retouchd", *words, *given])
 
     def _written(self, overrides: list[str]) -> Written:
