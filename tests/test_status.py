@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from retouchd.cli.status import status as tell_status
 from retouchd.config import Config, for_root, likely_state
 from retouchd.errors import ConfigInvalid, DiskFull
 from retouchd.job import Role, State
@@ -142,8 +143,9 @@ def test_how_the_file_differs_from_what_runs_is_told(
         write_live(config.state, facts)
         if trouble is None:
             return "\n".join(status_text(read_status(config, ledger, NOW)))
-        running = read_running(config.state, ledger, NOW, trouble)
-        assert running
+        live = read_live(config.state)
+        assert live
+        running = read_running(config.state, live, ledger, NOW, trouble)
         assert running.file == str(file)
         return "\n".join(status_text(running))
 
@@ -164,9 +166,15 @@ def test_how_the_file_differs_from_what_runs_is_told(
     assert f"{file} can't be read" in told()
 
 
-def test_nothing_is_told_of_a_service_that_does_not_run(config: Config, ledger: Ledger) -> None:
-    trouble = ConfigInvalid(where="x", cause="y", fix="z")
-    assert read_running(config.state, ledger, NOW, trouble) is None
+def test_while_no_service_runs_a_wrong_file_is_told_and_not_an_old_ledger(
+    config: Config, ledger: Ledger, tmp_path: Path
+) -> None:
+    with ledger.transaction() as db:
+        db.execute("PRAGMA user_version = 99")
+    file = tmp_path / "c.yaml"
+    file.write_text(f"state: {config.state}\nlanes: 5\n")
+    with pytest.raises(ConfigInvalid, match="lanes"):
+        tell_status(file)
 
 
 @pytest.mark.parametrize(

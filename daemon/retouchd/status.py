@@ -120,12 +120,15 @@ def read_status(config: Config, ledger: LedgerReader | None, now: float) -> Stat
 
 
 def read_running(
-    state: Path, ledger: LedgerReader | None, now: float, trouble: StartError
-) -> Status | None:
-    """The snapshot of a service whose file can't be used now; None where none runs. trouble: why
+    state: Path,
+    live: Mapping[str, Any],
+    ledger: LedgerReader | None,
+    now: float,
+    trouble: StartError,
+) -> Status:
+    """The snapshot of a service whose file can't be used now. live: see ``read_live``. trouble: why
     it can't."""
-    live = read_live(state)
-    return _status(state, {}, live, ledger, now, "auto", trouble) if live else None
+    return _status(state, {}, live, ledger, now, "auto", trouble)
 
 
 def _status(

@@ -63,11 +63,12 @@ def _snapshot(choice: Choice) -> Status:
 
 
 def _running(state: Path, trouble: ConfigInvalid) -> Status | None:
-    if read_live(state) is None:
-        return None
+    live = read_live(state)
+    if live is None:
+        return None  # A ledger that an older service left is not what is wrong.
     ledger = ledger_in(state)
     try:
-        return read_running(state, ledger, time.time(), trouble)
+        return read_running(state, live, ledger, time.time(), trouble)
     finally:
         if ledger:
             ledger.close()
