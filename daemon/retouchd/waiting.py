@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retouchd.errors import printable
 from retouchd.job import CANCELLABLE, Job
-from retouchd.nearly import Near
+from retouchd.nearly import Near, fitting
 
 
 def missing(job: Job) -> str | None:
@@ -22,7 +22,7 @@ def waits_for(job: Job, near: Near) -> str:
         return "It waits until its files are still."
     hint = near.hint(job.name)
     if hint is None and what == "mask":
-        hint = f" (for example {_stem(job.name)}_mask.png beside it)"
+        hint = f" (for example {fitting(job.name, 'x.png')} beside it)"
     return printable(f"It waits for its {what}{hint or ''}.")
 
 
@@ -33,7 +33,3 @@ def retired(job: Job) -> str:
         f"Its lane {job.lane} is no longer configured, so nothing happens to it. Give a lane with "
         f"those folders that name again{left}."
     )
-
-
-def _stem(path: str) -> str:
-    return path.rsplit("/", 1)[-1].rpartition(".")[0]
