@@ -15,6 +15,7 @@ from retouchd.listing import list_names
 from retouchd.naming import PROBE, temporary
 from retouchd.roots import Root, RootRef, establish, open_root, read_marker
 from retouchd.shared import SharedArray
+from retouchd.tasks.rights import become
 from retouchd.tasks.values import Answer, Task, Values, root_of, stat_to_wire
 from retouchd.walking import check_way, trouble
 
@@ -133,8 +134,7 @@ def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
     would meet, or null. Raises what keeps the folder from being opened.
     """
     path = values["path"]
-    if values["identity"] and os.geteuid() == 0:
-        become(*values["identity"])
+    become(values["identity"])
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -151,13 +151,6 @@ def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
         }, []
     finally:
         os.close(fd)
-
-
-def become(uid: int, gid: int, groups: Sequence[int]) -> None:
-    """Go on with another user's rights, for good; only root can."""
-    os.setgroups(groups)
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
 
 
 def _nearest(path: str) -> str:
