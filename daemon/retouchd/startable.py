@@ -109,9 +109,11 @@ def _hidden(path: KeyPath, cause: str) -> Flaw:
 
 def _background(lane: Lane, number: int) -> Iterator[Flaw]:
     wanted = lane.matte.background
+    if wanted is None:
+        return
     mount = mount_of(str(wanted), read_mounts())
     # A share may hang; `doctor` looks there, through a process that it can leave behind.
-    if wanted is None or mount is None or mount.remote or os.access(wanted, os.R_OK):
+    if mount is None or mount.remote or os.access(wanted, os.R_OK):
         return
     cause = "is not there" if not os.path.lexists(wanted) else "can't be read"
     fix = "Put a picture there that the service user may read; until then the lane pauses."
