@@ -63,6 +63,11 @@ def test_a_shared_folder_that_is_not_mounted_is_not_made_anew_by_a_second_lane(
     assert list(outbox.iterdir()) == []
 
 
+def adopted(ledger: Ledger, root: Path) -> None:
+    """As after `retouchd adopt inpaint`."""
+    ledger.forget_roots("inpaint", map(str, for_root(root).lanes[0].folders.values()))
+
+
 def test_a_shared_folder_that_one_lane_adopts_is_adopted_for_both(
     tmp_path: Path, ledger: Ledger, lanes: Lanes
 ) -> None:
@@ -70,8 +75,7 @@ def test_a_shared_folder_that_one_lane_adopts_is_adopted_for_both(
     inpaint.set_up()
     matte.set_up()
     (tmp_path / "root" / "outbox" / MARKER).unlink()
-    folders = for_root(tmp_path / "root").lanes[0].folders
-    ledger.forget_roots("inpaint", map(str, folders.values()))
+    adopted(ledger, tmp_path / "root")
     assert inpaint.disowned()
     assert matte.disowned()
     matte.set_up()
@@ -86,8 +90,7 @@ def test_what_another_lane_shares_does_not_excuse_a_lanes_own_folder(
     inpaint.set_up()
     matte.set_up()
     (tmp_path / "root" / "review" / MARKER).unlink()
-    folders = for_root(tmp_path / "root").lanes[0].folders
-    ledger.forget_roots("inpaint", map(str, folders.values()))
+    adopted(ledger, tmp_path / "root")
     inpaint.set_up()
     with pytest.raises(RootLost, match="review"):
         matte.set_up()

@@ -182,6 +182,22 @@ def by_its_file(make_lanes, start_all):
     return lanes, running
 
 
+def times_kept(running):
+    """How often a configuration was refused so far."""
+    return sum(line["event"] == "configuration kept" for line in running.lines)
+
+
+def refused(lanes, running, text):
+    """What is logged at a reload of a file with that text; the file is as it was afterwards."""
+    good = lanes.file.read_text(encoding="utf-8")
+    count = times_kept(running)
+    lanes.file.write_text(text, encoding="utf-8")
+    running.signal(signal.SIGHUP)
+    kept = running.wait_for("configuration kept", count + 1)
+    lanes.file.write_text(good, encoding="utf-8")
+    return kept
+
+
 class TestReloading:
     def test_a_new_lane_and_a_new_option_are_taken_up(self, make_lanes, start_all):
         lanes = make_lanes()
@@ -208,17 +224,12 @@ class TestReloading:
     )
     def test_a_wrong_file_keeps_the_old_configuration_and_says_so(self, running_lane, text):
         lanes, lane, running = running_lane
-        good = lanes.file.read_text(encoding="utf-8")
-        count = sum(line["event"] == "configuration kept" for line in running.lines)
-        lanes.file.write_text(text, encoding="utf-8")
-        running.signal(signal.SIGHUP)
-        kept = running.wait_for("configuration kept", count + 1)
+        kept = refused(lanes, running, text)
         assert kept["cause"]
         assert kept["remedy"]
-        lanes.file.write_text(good, encoding="utf-8")
-        name = f"photo{count}"
-        lane.drop_pair(name, seed=count)
-        running.wait_for("done", file=f"{name}.png")
+        number = times_kept(running)
+        lane.drop_pair(f"photo{number}", seed=number)
+        running.wait_for("done", file=f"photo{number}.png")
 
     def test_drops_are_told_by_events_as_before(self, running_lane, eventually):
         lanes, _, running = running_lane
@@ -254,11 +265,7 @@ class TestReloading:
     ):
         lanes, running = by_its_file
         good = lanes.file.read_text(encoding="utf-8")
-        count = sum(line["event"] == "configuration kept" for line in running.lines)
-        lanes.file.write_text(good.replace("classical", model), encoding="utf-8")
-        running.signal(signal.SIGHUP)
-        kept = running.wait_for("configuration kept", count + 1)
-        lanes.file.write_text(good, encoding="utf-8")
+        kept = refused(lanes, running, good.replace("classical", model))
         assert cause in kept["cause"]
         assert remedy in kept["remedy"]
         assert ("Restart" in kept["remedy"]) == (model == "flat")
@@ -266,7 +273,7 @@ class TestReloading:
     def test_status_tells_what_runs_whatever_its_file_says(self, by_its_file, eventually):
         lanes, running = by_its_file
         good = lanes.file.read_text(encoding="utf-8")
-        count = sum(line["event"] == "configuration kept" for line in running.lines)
+        count = times_kept(running)
 
         def told(*words):
             lane = lanes.status()["lanes"][0]

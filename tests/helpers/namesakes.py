@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from helpers.kinds import by_opencv
 from helpers.pictures import blob, texture
 from helpers.spool import Lanes, Spool
 from helpers.standing import rows
@@ -54,8 +55,8 @@ class Namesakes:
         mask = blob()
         mask[60, 80] = 200  # Masks have bytes of their own, too.
         mask[60:66, 80:112] = _pattern(self._number)
-        self._drop(self.inpaint, f"{stem}.png.mask.png", _png(mask))
-        self._drop(self.inpaint, f"{stem}.png", _png(photo))
+        self._drop(self.inpaint, f"{stem}.png.mask.png", by_opencv(".png", mask))
+        self._drop(self.inpaint, f"{stem}.png", by_opencv(".png", photo))
 
     def cutout(self, stem: str) -> None:
         self._number += 1
@@ -129,11 +130,6 @@ class Namesakes:
         top = (self.root or spool.root) / role
         found = (path for path in top.rglob("*") if path.is_file())
         return [path for path in found if not path.name.startswith(".retouchd-")]
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    data: np.ndarray = cv2.imencode(".png", pixels)[1]
-    return data.tobytes()
 
 
 def _pattern(number: int) -> np.ndarray:
