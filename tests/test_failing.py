@@ -8,7 +8,7 @@ import pytest
 
 from retouchd.clock import Clock
 from retouchd.config import RetryPolicy, parse
-from retouchd.errors import FileBusy, InTheWay, RetouchdError
+from retouchd.errors import FileBusy, FolderLocked, InTheWay, RetouchdError
 from retouchd.failing import Circumstances, Failing
 from retouchd.job import FileStat, Job, Place, Role, State
 from retouchd.lanes import LaneState
@@ -121,6 +121,20 @@ def test_what_is_in_one_jobs_way_leaves_the_lane_alone_and_is_told_of_that_job(
     assert (after.error, after.remedy) == (error.message, error.advice)
     assert after.next_attempt_at is not None
     assert after.next_attempt_at > NOW
+
+
+@pytest.mark.parametrize(("folder", "paused"), [("", True), ("album", False), ("2024/may", False)])
+def test_a_folder_that_lets_nothing_out_holds_up_only_what_lies_in_it(
+    ledger: Ledger, folder: str, paused: bool
+) -> None:
+    """People make folders in an inbox, by default for nobody else to write in."""
+    lane, job = LaneState(LANE.config), named(ledger, State.PUBLISHED)
+    error = FolderLocked(path=f"/srv/a/inbox/{folder}", cause="Permission denied", folder=folder)
+    who_fails(ledger, []).failed(job, lane, error, Circumstances())
+    assert (lane.pause is not None) is paused
+    after = ledger.job(job.id)
+    assert after is not None
+    assert (after.error is None) is paused
 
 
 def test_why_a_job_was_set_aside_is_not_forgotten_over_what_is_in_its_way(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from retouchd import files, moving
-from retouchd.errors import FileBusy, NotARegularFile, ReadOnly, TooLarge
+from retouchd.errors import FileBusy, FolderLocked, NotARegularFile, TooLarge
 from retouchd.job import FileStat
 from retouchd.moving import Outcome, move
 from retouchd.roots import MARKER, Root
@@ -342,10 +342,12 @@ def test_a_folder_that_lets_nothing_out_is_the_one_that_is_named(make_root: Make
     if before == 0:
         os.seteuid(65534)  # nothing is denied to root
     try:
-        with pytest.raises(ReadOnly) as caught:
+        with pytest.raises(FolderLocked) as caught:
             move(source, "theirs/photo.png", target, DST, None, TOKEN)
     finally:
         os.seteuid(before)
         theirs.chmod(0o755)
-    assert caught.value.facts["path"] == str(theirs)
+    told = caught.value
+    assert told.message.startswith(f"Nothing can be moved out of the folder {theirs}")
+    assert told.facts["folder"] == "theirs"
     assert (theirs / "photo.png").exists()

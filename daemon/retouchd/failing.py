@@ -11,6 +11,7 @@ from retouchd.config import RetryPolicy
 from retouchd.errors import (
     EnvironmentTrouble,
     FileBusy,
+    FolderLocked,
     HandDied,
     InTheWay,
     PermanentError,
@@ -180,7 +181,9 @@ def _watched(job: Job) -> list[str]:
 
 
 def _in_one_corner(error: EnvironmentTrouble, lane: LaneState, now: float) -> bool:
-    """Whether other jobs of the lane go elsewhere, where the trouble is not."""
+    """Whether other jobs of the lane come from or go elsewhere, where the trouble is not."""
+    if isinstance(error, FolderLocked):
+        return bool(error.facts.get("folder"))
     return isinstance(error, InTheWay) and not blocks_all(error, lane.config, now)
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from retouchd import files
 from retouchd.durable import make_absence_durable, make_durable
-from retouchd.errors import from_os_error
+from retouchd.errors import FolderLocked, TransientError, from_os_error
 from retouchd.job import FileStat
 from retouchd.naming import temporary
 from retouchd.renaming import rename_without_replacing
@@ -70,19 +70,20 @@ def move(
         return _complete(source, src, target, dst, token)
     except OSError as error:
         if error.errno != errno.EXDEV:
-            raise from_os_error(error, _refuser(source, src, target, dst, error)) from None
+            raise _refused(source, src, target, dst, error) from None
         if files.stat(target, dst):
             return _complete(source, src, target, dst, token)
         return _copy(source, src, target, dst, there, token, max_bytes)
 
 
-def _refuser(source: Root, src: str, target: Root, dst: str, error: OSError) -> str:
-    """The path to name: a folder that people made often lets nobody else take files out of it."""
+def _refused(source: Root, src: str, target: Root, dst: str, error: OSError) -> TransientError:
+    """What to say: a folder that people made often lets nobody else take files out of it."""
     if error.errno in (errno.EACCES, errno.EPERM):
         with contextlib.suppress(OSError), parent(source, src) as (old, _):
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=old, effective_ids=True):
-                return source.shown(os.path.dirname(src))
-    return target.shown(dst)
+                folder, cause = os.path.dirname(src), error.strerror
+                return FolderLocked(path=source.shown(folder), cause=cause, folder=folder)
+    return from_os_error(error, target.shown(dst))
 
 
 def _arrived(source: Root, src: str, target: Root, dst: str, expected: FileStat | None) -> bool:

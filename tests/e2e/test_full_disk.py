@@ -159,6 +159,23 @@ def test_one_folder_that_is_closed_does_not_stop_the_others(spool, start, chattr
     running.wait_for("done", 7)
 
 
+def test_a_folder_in_the_inbox_that_lets_nothing_out_holds_up_only_its_own(spool, start, chattr):
+    """As one that a person made with the usual umask: what lies in it is done, but can't go."""
+    spool.drop_pair("theirs/photo", seed=1)
+    theirs = spool.inbox / "theirs"
+    chattr("+i", theirs)
+    running = start()
+    told = running.wait_for("will go on")
+    assert f"Nothing can be moved out of the folder {theirs}" in told["why"]
+    spool.drop_pair("photo", seed=2)
+    running.wait_for("done")
+    assert "lane paused" not in {line["event"] for line in running.lines}
+    assert spool.files(spool.inbox) == ["theirs/photo.png", "theirs/photo_mask.png"]
+    chattr("-i", theirs)
+    running.wait_for("done", 2)
+    assert spool.files(spool.inbox) == []
+
+
 class TestTheStateDisk:
     """The ledger's own disk: nothing can be promised without it, so nothing is begun."""
 

@@ -7,8 +7,8 @@ RetouchdError
  ├── LedgerHeld, InboxHeld another instance is running         exit 4
  ├── TransientError        the environment's fault             exit 75
  │    ├── EnvironmentTrouble   pauses the lane, burns no attempt
- │    │    ├── DiskFull, ReadOnly, NotOpened, RootLost, InTheWay, InboxTaken, ShareHung
- │    │    └── BackgroundMissing
+ │    │    ├── DiskFull, ReadOnly, NotOpened, RootLost, InTheWay, FolderLocked
+ │    │    └── InboxTaken, ShareHung, BackgroundMissing
  │    └── IoTrouble, OutOfMemory, FileBusy, HandDied
  └── PermanentError        the drop's fault: quarantine
       ├── NotAnImage, Truncated, Unsupported, TooLarge
@@ -49,6 +49,7 @@ from retouchd.errors.passing import (
     EngineTrouble,
     EnvironmentTrouble,
     FileBusy,
+    FolderLocked,
     HandDied,
     InboxTaken,
     InTheWay,
@@ -90,6 +91,7 @@ __all__ = [
     "EnvironmentTrouble",
     "Facts",
     "FileBusy",
+    "FolderLocked",
     "GaveUp",
     "GpuRequired",
     "HandDied",

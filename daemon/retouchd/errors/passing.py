@@ -62,6 +62,15 @@ class InTheWay(EnvironmentTrouble):
     )
 
 
+class FolderLocked(EnvironmentTrouble):
+    """Nothing can be moved out of the folder {path} ({cause})."""
+
+    remedy = (
+        "Give the service user the right to write in that folder (chmod g+w, where its group is "
+        "the service's); then it goes on by itself. A umask of 002 spares that next time."
+    )
+
+
 class InboxTaken(EnvironmentTrouble):
     """Another retouchd works with the inbox {path} already: {by}; {seen}."""
 
