@@ -179,7 +179,9 @@ def test_a_format_that_can_not_hold_it_gives_way_to_png(
 
 
 def verdict(alpha: np.ndarray, trust: float = 1.0, *notes: str, text: str = "") -> Cut:
-    return judged(photo(), Subject(alpha, "network", trust, notes), settings(text))
+    shown = photo()
+    shown[BOX] = (250, 240, 10)  # so that there is an edge where the alpha has one
+    return judged(shown, Subject(alpha, "network", trust, notes), settings(text))
 
 
 def test_a_clear_subject_is_trusted_as_far_as_its_method() -> None:
@@ -221,6 +223,8 @@ def test_the_text_beside_it_says_why_and_what_helps(reasons: tuple[str, ...]) ->
     assert "; ".join(reasons) in words
     assert "set/my photo.final_mask.png into /srv/a/inbox" in words
     assert "white where the subject is and black elsewhere" in words
+    again = " ".join(doubtful.reason("p.jpg", "/x", masked=True).split())
+    assert "paint its mask again, closer to the edge, of the photo's size" in again
     turned = " ".join(doubtful.reason("p.jpg", "/x", inverted=True).split())
     assert "black where the subject is and white elsewhere" in turned
     assert text.count("\r\n") == text.count("\n"), "Notepad is where many of these are read"

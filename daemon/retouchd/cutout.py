@@ -38,21 +38,23 @@ class Cut:
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def reason(self, name: str, inbox: str, *, inverted: bool = False) -> str:
+    def reason(self, name: str, inbox: str, *, masked: bool = False, inverted: bool = False) -> str:
         """The text beside a cut-out in review: why it is there, and what helps.
 
-        inverted: whether the lane takes black for the subject in a mask.
+        masked: whether it was made from a mask. inverted: whether the lane takes black for the
+        subject in one.
         """
         subject, rest = ("black", "white") if inverted else ("white", "black")
         stem = name.rpartition(".")[0] or name
+        mask = "its mask again, closer to the edge," if masked else "a rough mask"
         why = "; ".join(self.reasons) or "nothing stands out; this lane has much looked at"
         parts = [
             f"The cut-out of {name} should be looked at before it is used "
             f"(confidence {self.confidence:.2f}).",
             f"Why: {why}.",
-            "What to do: if it is good, take it from here. If not, paint a rough mask of the "
-            f"photo's size, {subject} where the subject is and {rest} elsewhere, and drop it as "
-            f"{stem}_mask.png into {inbox}: that photo is then done again with it, and this one "
+            "What to do: if it is good, take it from here. If not, paint "
+            f"{mask} of the photo's size, {subject} where the subject is and {rest} elsewhere, "
+            f"and drop it as {stem}_mask.png into {inbox}: that photo is then done again with it, and this one "
             "goes away.",
         ]
         lines = [
@@ -85,7 +87,7 @@ def judged(photo: Pixels, subject: Subject, matte: Mapping[str, Any]) -> Cut:
     """The subject's alpha finished as the lane wants it, and judged."""
     finish = Finish(**{name: matte[name] for name in Finish.__dataclass_fields__})
     alpha = finished(subject.alpha, finish)
-    verdict = triage(alpha)
+    verdict = triage(alpha, photo)
     confidence = min(verdict.confidence, subject.trust)
     doubts = (subject.notes or (_UNSURE,)) if subject.trust < _SURE else ()
     worst = subject.trust <= verdict.confidence

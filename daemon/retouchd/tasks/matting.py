@@ -166,7 +166,8 @@ def _write_piece(
 def _write_reason(cut: Cut, values: Values) -> Values:
     """The text that says why nobody should use the cut-out unseen."""
     inverted = values["mask_settings"]["invert"]
-    data = cut.reason(values["name"], values["inbox"], inverted=inverted).encode()
+    text = cut.reason(values["name"], values["inbox"], masked=values["masked"], inverted=inverted)
+    data = text.encode()
     hidden = temporary_of(values["temporary"], "reason")
     sha256 = write(root_of(values["review"]), hidden, data)
     return {"sha256": sha256, "size": len(data), "ending": ".review.txt", "token": "reason"}
