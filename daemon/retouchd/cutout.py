@@ -54,8 +54,8 @@ class Cut:
             f"Why: {why}.",
             "What to do: if it is good, take it from here. If not, paint "
             f"{mask} of the photo's size, {subject} where the subject is and {rest} elsewhere, "
-            f"and drop it as {stem}_mask.png into {inbox}: that photo is then done again with it, and this one "
-            "goes away.",
+            f"and drop it as {stem}_mask.png into {inbox}: that photo is then done again with "
+            "it, and this one goes away.",
         ]
         lines = [
             textwrap.fill(part, 78, break_long_words=False, break_on_hyphens=False)
