@@ -198,6 +198,22 @@ def test_what_lies_in_the_inbox_of_a_renamed_lane_is_the_new_ones(house: House) 
     assert "Lane old is no longer configured." in aside
 
 
+def test_a_file_in_a_folder_that_lanes_share_is_told_by_the_lane_that_put_it_there(
+    house: House,
+) -> None:
+    root = str(house.folder)
+    state = ("--state-dir", f"{house.folder}/state")
+    for lane, name in (("inpaint", "d/a.jpg"), ("matte", "d/b.jpg"), ("matte", "d/a.jpg")):
+        number = house.put(lane, name, State.QUARANTINED)
+        (drop,) = house.ledger.job(number).drops  # type: ignore[union-attr]
+        house.ledger.moved(drop.id, Place.FAILED, name)
+        words = ["explain", f"{root}/failed/{name}", "--root", root, *state]
+        said = CliRunner().invoke(app, words).stdout
+        assert f"Job {number} of lane {lane}: quarantined." in said
+    stranger = ["explain", f"{root}/failed/d/c.jpg", "--root", root, *state]
+    assert "The ledger knows no file" in CliRunner().invoke(app, stranger).stdout
+
+
 def test_what_is_no_file_of_a_lane_is_not_blamed_on_the_configuration(house: House) -> None:
     inbox = house.folder / "web" / "inbox"
     inbox.mkdir(parents=True)

@@ -74,9 +74,13 @@ def _explain(config: Config, path: Path, start: str) -> Explanation:
         )
     ledger = reader(config)
     try:
-        place, exists = _locate(config, absolute), os.path.lexists(path)
-        if place:
-            facts = _gather(config, ledger, place, exists=exists, start=start)
+        places, exists = _places(config, absolute), os.path.lexists(path)
+        if places:
+            # A name that one lane freed another may have taken since: the newest job's it is.
+            facts = max(
+                (_gather(config, ledger, place, exists=exists, start=start) for place in places),
+                key=lambda facts: max((job.id for job in facts.jobs), default=0),
+            )
             # What lies in an inbox is its lane's to take up, whoever knew it before.
             if facts.jobs or (exists and facts.role == "inbox"):
                 return explain_facts(facts)
@@ -85,7 +89,7 @@ def _explain(config: Config, path: Path, start: str) -> Explanation:
     finally:
         if ledger:
             ledger.close()
-    if place is None:
+    if not places:
         folders = ", ".join(str(lane.inbox) for lane in config.lanes)
         raise WrongRequest(
             cause=f"{absolute} lies in no lane's folder", fix=f"The inboxes are {folders}."
@@ -134,16 +138,19 @@ def _owns(job: Job, path: str) -> bool:
     return any(drop.where == path and drop.role is not Role.SHARED_MASK for drop in job.drops)
 
 
-def _locate(config: Config, path: str) -> _Place | None:
-    """Lane, role and path below it; the innermost folder counts."""
-    best: _Place | None = None
-    longest = -1
+def _places(config: Config, path: str) -> list[_Place]:
+    """Lane, role and path below it; the innermost folder counts, for each lane that has it."""
+    found: list[_Place] = []
+    longest = 0
     for lane in config.lanes:
         for role, folder in lane.folders.items():
             top = os.path.normpath(folder)
-            if path.startswith(top + os.sep) and len(top) > longest:
-                best, longest = (lane, role, os.path.relpath(path, top)), len(top)
-    return best
+            if not path.startswith(top + os.sep) or len(top) < longest:
+                continue
+            if len(top) > longest:
+                found, longest = [], len(top)
+            found.append((lane, role, os.path.relpath(path, top)))
+    return found
 
 
 def _of_retired(config: Config, ledger: LedgerReader | None, path: str) -> Job | None:
