@@ -40,7 +40,7 @@ OWNERS = {
     "logging": {"logs.py"},
     "typer": {"cli/"},
     "rich": {"cli/"},
-    "PIL": {"images/", "doctor/machine.py"},
+    "PIL": {"images/", "doctor/machine.py", "profiles.py"},
     "tifffile": {"images/"},
     "skimage": {"demo/"},
     "scipy": {"laplacian.py", "multigrid.py", "closed_form.py"},

@@ -18,14 +18,14 @@ WALL = file(product())
 
 def test_none_is_none() -> None:
     assert check_background(None) is None
-    assert read_background(None, 1) is None
+    assert read_background(None, 1, None) is None
 
 
 def test_it_is_read_as_it_is_and_known_by_its_content(tmp_path: Path) -> None:
     """So that another picture under the same name is other work."""
     path = tmp_path / "wall.png"
     path.write_bytes(WALL)
-    pixels = read_background(str(path), 10**6)
+    pixels = read_background(str(path), 10**6, None)
     assert pixels is not None
     np.testing.assert_array_equal(pixels, product())
     assert check_background(str(path)) == hashlib.sha256(WALL).hexdigest()
@@ -46,7 +46,7 @@ def test_what_is_wrong_with_it_pauses_the_lane_and_is_said(
     path = tmp_path / "wall.png"
     if content is not None:
         path.write_bytes(content)
-    for ask in (check_background, lambda path: read_background(path, 10**6)):
+    for ask in (check_background, lambda path: read_background(path, 10**6, None)):
         with pytest.raises(BackgroundMissing, match=cause) as caught:
             ask(str(path))
         assert isinstance(caught.value, EnvironmentTrouble)
@@ -57,7 +57,7 @@ def test_one_that_is_larger_than_the_lanes_limit_is_refused(tmp_path: Path) -> N
     path = tmp_path / "wall.png"
     path.write_bytes(WALL)
     with pytest.raises(BackgroundMissing, match="limit"):
-        read_background(str(path), 100)
+        read_background(str(path), 100, None)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.profiles import swapped
 from retouchd.config import parse
 from retouchd.cutout import Cut, Piece, judged, pieces
 from retouchd.subject import Subject
@@ -173,6 +174,13 @@ def test_a_format_that_can_not_hold_it_gives_way_to_png(
 ) -> None:
     piece = Piece(kind, np.zeros((1, 1, 4), np.uint8), "")
     assert piece.format(source, wanted) == format
+
+
+def test_what_is_behind_looks_the_same_on_a_photo_of_another_profile() -> None:
+    """A colour is written as sRGB; the file keeps its photo's profile."""
+    text = "bg_color: '#e67814'"
+    [piece] = pieces(photo(), cut(), settings(text), None, swapped())
+    assert piece.pixels[0, 0].tolist() == pytest.approx([0x78, 0xE6, 0x14], abs=2)
 
 
 # How far it can be trusted.

@@ -15,6 +15,7 @@ from retouchd.config.colours import unit_colour
 from retouchd.engine import Pixels
 from retouchd.finish import Finish, finished
 from retouchd.foreground import cut_out, uncut
+from retouchd.profiles import Colour, colour_in
 from retouchd.subject import Subject
 from retouchd.triage import triage
 from retouchd.trimap import Alpha
@@ -97,32 +98,39 @@ def judged(photo: Pixels, subject: Subject, matte: Mapping[str, Any]) -> Cut:
 
 
 def pieces(
-    photo: Pixels, cut: Cut, matte: Mapping[str, Any], behind: Pixels | None
+    photo: Pixels,
+    cut: Cut,
+    matte: Mapping[str, Any],
+    behind: Pixels | None,
+    icc: bytes | None = None,
 ) -> Iterator[Piece]:
-    """The pictures that the lane wants, the output first. behind: a picture to put behind it."""
+    """The pictures that the lane wants, the output first.
+
+    behind: a picture to put behind it, in the photo's own colours. icc: the photo's profile.
+    """
     kinds = matte["outputs"]
     # An alpha alone shows no colours.
     clean = matte["despill"] and set(kinds) != {"alpha"}
     cutout = cut_out(photo, cut.alpha) if clean else uncut(photo, cut.alpha)
-    plain = _canvas(matte, opaque=False)
+    plain = _canvas(matte, None)
     laid = placed(cutout, plain) if set(kinds) & {"rgba", "alpha"} else cutout
     for number, kind in enumerate(kinds):
         token = kind if number else ""
         if kind == "composite":
-            yield Piece(kind, placed(cutout, _canvas(matte, opaque=True), behind), token)
+            colour = colour_in(unit_colour(matte["bg_color"]), icc) if matte["bg_color"] else None
+            yield Piece(kind, placed(cutout, _canvas(matte, colour), behind), token)
         elif kind == "alpha":
             yield Piece(kind, laid[..., -1:], token)
         else:
             yield Piece(kind, laid, token)
 
 
-def _canvas(matte: Mapping[str, Any], *, opaque: bool) -> Canvas:
-    colour = matte["bg_color"] if opaque else None
+def _canvas(matte: Mapping[str, Any], background: Colour | None) -> Canvas:
     size = matte["size"]
     return Canvas(
         crop=matte["crop"],
         margin=matte["margin"],
         size=(size[1], size[0]) if size else None,
         fill=matte["fill"],
-        background=unit_colour(colour) if colour else None,
+        background=background,
     )

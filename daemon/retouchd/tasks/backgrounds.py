@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from retouchd.errors import BackgroundMissing, RetouchdError
 from retouchd.images import check_complete, decode, read_header
+from retouchd.profiles import picture_in
 
 
 def check_background(path: str | None) -> str | None:
@@ -30,12 +31,14 @@ def check_background(path: str | None) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_background(path: str | None, max_pixels: int) -> NDArray[Any] | None:
-    """The picture [h, w, C], None if no path is given; raises BackgroundMissing."""
+def read_background(path: str | None, max_pixels: int, icc: bytes | None) -> NDArray[Any] | None:
+    """The picture [h, w, C] as it looks in a photo's profile, None if no path is given; raises
+    BackgroundMissing."""
     if path is None:
         return None
     with _opened(path) as file:
-        return decode(file, path, max_pixels).pixels
+        picture = decode(file, path, max_pixels)
+    return picture_in(picture.pixels, picture.metadata.icc, icc)
 
 
 @contextmanager

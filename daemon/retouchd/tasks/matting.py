@@ -104,9 +104,10 @@ def finish_matte(values: Values, arrays: Sequence[SharedArray]) -> Answer:
     cut = judged(photo, _found(photo, values, arrays), values["matte"])
     doubtful = cut.confidence < values["matte"]["review_below"] and values["review"]
     role = "review" if doubtful else "outbox"
-    behind = read_background(values["matte"]["background"], values["max_pixels"])
+    icc = Metadata.from_wire(values["metadata"]).icc
+    behind = read_background(values["matte"]["background"], values["max_pixels"], icc)
     done, notes = [], list(cut.notes)
-    for piece in pieces(photo, cut, values["matte"], behind):
+    for piece in pieces(photo, cut, values["matte"], behind, icc):
         one, said = _write_piece(piece, photo.shape, values, role)
         done.append(one)
         notes += said
