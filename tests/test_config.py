@@ -216,6 +216,43 @@ def test_what_is_neither_true_nor_false_is_said_to_be_none(value: str) -> None:
     assert "line 4, lanes[0] (inpaint), mask.invert: it should be true or false; it is" in message
 
 
+@pytest.mark.parametrize("value", ["yes", "false"])
+def test_true_and_false_are_no_numbers(value: str) -> None:
+    """To Python they are 1 and 0: `quality: yes` would be the worst JPEG there is."""
+    bare = parse(LANE + CUTOUTS, "bare").model_dump()
+    for key, default in _settings(bare):
+        if not isinstance(default, bool):
+            wrong(LANE + CUTOUTS, f"{key}={value}")
+    message = wrong(f"{LANE}    output: {{quality: {value}}}\n").message
+    assert "line 4, lanes[0] (inpaint), output.quality: it should be 'same', or" in message
+    assert "a whole number; it is" in message
+    assert "it is" in wrong(LANE + CUTOUTS, f"lanes.cutouts.matte.size=[5, {value}]").message
+
+
+def _settings(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Every key of a configuration that stands for one value, as `--set` names it."""
+    if isinstance(tree, dict):
+        return [found for key in tree for found in _settings(tree[key], f"{prefix}{key}.")]
+    if prefix == "lanes.":
+        return [found for lane in tree for found in _settings(lane, f"lanes.{lane['name']}.")]
+    return [(prefix.removesuffix("."), tree)]
+
+
+@pytest.mark.parametrize("value", ["010", "-0_12", "+00100"])
+def test_a_number_that_yaml_counts_in_eights_is_refused(value: str) -> None:
+    error = wrong(f"{LANE}    mask:\n      dilate: {value}\n")
+    assert f"line 5, lanes[0] (inpaint), mask.dilate: {value} begins with 0" in error.message
+    assert f"like '{value}'" in error.advice
+    assert "Write 10;" in wrong(LANE, "lanes.inpaint.mask.dilate=010").advice
+    assert "matte.size[1]" in wrong(f"{LANE}    matte: {{size: [5, {value}]}}\n").message
+
+
+@pytest.mark.parametrize("value", ["0", "00", "07", "08", "0x10", "1_0", "'010'"])
+def test_a_number_that_is_what_it_looks_like_is_taken(value: str) -> None:
+    dilate = parse(f"{LANE}    mask: {{dilate: {value}}}\n", "c.yaml").lanes[0].mask.dilate
+    assert dilate == int(value.strip("'"), 16 if "x" in value else 10)
+
+
 def test_a_key_with_nothing_behind_it_is_an_error_and_not_a_wish_for_nothing() -> None:
     """To YAML what follows here is a comment."""
     error = wrong(f"{LANE}    task: matte\n    matte:\n      bg_color: #ffffff\n")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from retouchd.config.complaining import explained
 from retouchd.config.emptiness import refuse_empty
+from retouchd.config.octal import refuse_octal
 from retouchd.config.overriding import override
 from retouchd.config.sections import Config
 from retouchd.config.tasks import is_for
@@ -112,6 +113,7 @@ def _written(text: str, source: str, overrides: Overrides) -> Written:
         )
     written = Written(tree, node, source, overrides)
     refuse_empty(written)
+    refuse_octal(written)
     _leave_out_others(tree, node)
     return _overridden(written)
 

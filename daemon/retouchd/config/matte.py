@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from retouchd.config.colours import Colour
+from retouchd.config.numbers import Number, Whole
 from retouchd.config.section import Section
 
-_Share = Annotated[float, Field(gt=0, le=1)]
-_Pixels = Annotated[int, Field(ge=0, le=500)]
-_Side = Annotated[int, Field(ge=1, le=20_000)]
+_Share = Annotated[Number, Field(gt=0, le=1)]
+_Pixels = Annotated[Whole, Field(ge=0, le=500)]
+_Side = Annotated[Whole, Field(ge=1, le=20_000)]
 
 
 def _two_sides(value: Any) -> Any:
@@ -32,17 +33,17 @@ class Matte(Section):
     bg_color: Colour | None = None
     background: Path | None = None
     crop: Literal["none", "tight", "square"] = "none"
-    margin: Annotated[float, Field(ge=0, le=2)] = 0.05
+    margin: Annotated[Number, Field(ge=0, le=2)] = 0.05
     size: _Size = None
     fill: _Share = 0.85
     despill: bool = True
-    alpha_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    alpha_threshold: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     feather_edge: _Pixels = 0
     erode_kernel: _Pixels = 0
-    bilateral: Annotated[int, Field(ge=0, le=50)] = 0
+    bilateral: Annotated[Whole, Field(ge=0, le=50)] = 0
     keep_largest: bool = False
-    min_area: Annotated[int, Field(ge=0)] = 0
-    review_below: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_area: Annotated[Whole, Field(ge=0)] = 0
+    review_below: Annotated[Number, Field(ge=0, le=1)] = 0.5
 
     @model_validator(mode="after")
     def _one_background(self) -> Matte:

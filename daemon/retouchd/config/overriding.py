@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from retouchd.config.emptiness import HASH
+from retouchd.config.octal import octals
 from retouchd.config.tasks import is_for
 from retouchd.errors import ConfigInvalid
 
@@ -23,6 +24,8 @@ def override(tree: dict[str, Any], item: str) -> None:
         raise _refused(item, "its value is not valid YAML", "Put it in quotes.") from None
     if value is None and not _is_null(text):
         raise _refused(item, "its value is empty", f"Write null for none; {HASH}.")
+    for _, cause, fix in octals(yaml.compose(text, Loader=yaml.SafeLoader)):
+        raise _refused(item, cause, fix)
     *above, last = key.split(".")
     for parent in _parents(tree, above, last, item):
         parent[last] = value

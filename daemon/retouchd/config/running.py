@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from retouchd.config.numbers import Whole
 from retouchd.config.section import Section
 from retouchd.config.units import Duration
 
@@ -24,7 +25,7 @@ class Device(Section):
 
     use: Annotated[str, _Use] = "auto"
     require_gpu: bool = False
-    threads: Literal["auto"] | Annotated[int, Field(ge=1, le=512)] = "auto"
+    threads: Literal["auto"] | Annotated[Whole, Field(ge=1, le=512)] = "auto"
 
 
 class Scan(Section):
@@ -41,7 +42,7 @@ class Scan(Section):
 class RetryPolicy(Section):
     """How long a job that failed for a passing reason is tried again."""
 
-    attempts: Annotated[int, Field(ge=1, le=100)] = 6
-    crashes: Annotated[int, Field(ge=1, le=10)] = 2
+    attempts: Annotated[Whole, Field(ge=1, le=100)] = 6
+    crashes: Annotated[Whole, Field(ge=1, le=10)] = 2
     first: Duration = 5.0
     longest: Duration = 1800.0

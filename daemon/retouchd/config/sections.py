@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from retouchd.config.folders import check_apart, check_outside
 from retouchd.config.matte import Matte
+from retouchd.config.numbers import Number, Whole
 from retouchd.config.running import Device, Log, RetryPolicy, Scan
 from retouchd.config.section import Section
 from retouchd.config.units import Duration, Hours, PixelCount, Size
@@ -34,10 +35,10 @@ class Rectangle(Section):
     """A fixed area to repair in every photo of a lane, measured in pixels from a corner."""
 
     corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right"
-    x: Annotated[int, Field(ge=0)] = 0
-    y: Annotated[int, Field(ge=0)] = 0
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
+    x: Annotated[Whole, Field(ge=0)] = 0
+    y: Annotated[Whole, Field(ge=0)] = 0
+    width: Annotated[Whole, Field(ge=1)]
+    height: Annotated[Whole, Field(ge=1)]
 
 
 class Pairing(Section):
@@ -52,10 +53,10 @@ class Pairing(Section):
 class Mask(Section):
     """How a mask is read."""
 
-    threshold: Annotated[int, Field(ge=0, le=254)] = 127
-    dilate: Annotated[int, Field(ge=0, le=500)] = 10
-    feather: Annotated[int, Field(ge=0, le=500)] = 4
-    max_coverage: Annotated[float, Field(gt=0, le=1)] = 0.6
+    threshold: Annotated[Whole, Field(ge=0, le=254)] = 127
+    dilate: Annotated[Whole, Field(ge=0, le=500)] = 10
+    feather: Annotated[Whole, Field(ge=0, le=500)] = 4
+    max_coverage: Annotated[Number, Field(gt=0, le=1)] = 0.6
     invert: bool = False
     resize: bool = False
 
@@ -72,7 +73,7 @@ class Output(Section):
 
     path: str = "{date:%Y-%m-%d}/{relative_dir}/{stem}{ext}"
     format: Literal["same", "png", "jpeg", "webp", "avif"] = "same"
-    quality: Literal["same"] | Annotated[int, Field(ge=1, le=100)] = "same"
+    quality: Literal["same"] | Annotated[Whole, Field(ge=1, le=100)] = "same"
     strip_metadata: bool = False
     duplicates: Literal["process", "reuse"] = "process"
 
@@ -119,7 +120,7 @@ class Retention(Section):
     failed: Keep = Keep()
     min_free: Size | None = None
     every: Duration = 3600.0
-    brake: Annotated[float, Field(gt=0, le=1)] = 0.5
+    brake: Annotated[Number, Field(gt=0, le=1)] = 0.5
 
 
 class Schedule(Section):
@@ -255,7 +256,7 @@ class Config(Section):
 
     state: Path = Path("/var/lib/retouchd")
     models: Path | None = None
-    hands: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    hands: Literal["auto"] | Annotated[Whole, Field(ge=1, le=64)] = "auto"
     drain: Duration = 30.0
     log: Log = Log()
     device: Device = Device()

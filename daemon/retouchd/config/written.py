@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,20 @@ def line_of(node: yaml.Node | None, path: KeyPath) -> int | None:
             node = node.value[part] if part < len(node.value) else None
             found = node.start_mark.line + 1 if node else found
     return found
+
+
+def scalars(
+    node: yaml.Node | None, path: KeyPath = ()
+) -> Iterator[tuple[KeyPath, yaml.ScalarNode]]:
+    """Every plain value below a node, with its path."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from scalars(value, (*path, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from scalars(item, (*path, number))
+    elif isinstance(node, yaml.ScalarNode):
+        yield path, node
 
 
 def _is_about(item: str, path: KeyPath, tree: dict[str, Any]) -> bool:
