@@ -145,6 +145,10 @@ def test_what_a_job_is_done_by_is_plain_and_without_its_folders() -> None:
         ("lanes:\n  - {name: a, root: x}\n", "line 2, lanes[0] (a), root", "config.example.yaml"),
         ("lanes: [5]\n", "line 1, lanes[0]", "config.example.yaml"),
         ("state: /x\n", "lanes", "Add 'lanes'"),
+        ("lanes:\n  - name: a\n    rot: /x\n", "line 3, lanes[0] (a), rot", "'root'"),
+        ("lanes:\n  - root: /x\n    nmae: a\n", "line 3, lanes[0], nmae", "'name'"),
+        ("lane:\n  - name: a\n", "line 1, lane: there is no key", "'lanes'"),
+        ("lanes:\n  - name: a\nstaet: /x\n", "line 2, lanes[0] (a), inbox", "Add 'root'"),
         (LANE + "    schedule: {active: 9-5}\n", "(inpaint), schedule.active", "config"),
     ],
 )

@@ -22,10 +22,20 @@ _EXAMPLE = "config.example.yaml documents every key with its default."
 
 def explained(details: Sequence[ErrorDetails], written: Written) -> ConfigInvalid:
     """The first thing that is wrong. A value that may be of several kinds is wrong in each."""
-    path = _key_path(details[0])
+    path = _key_path(_plainest(details))
     same = [detail for detail in details if _key_path(detail) == path]
     cause, fix = _cause(same, path)
     return ConfigInvalid(where=written.place(path), cause=cause, fix=fix)
+
+
+def _plainest(details: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The first, unless it is a key that is missing where there is one that is unknown: it is
+    misspelt."""
+    first = details[0]
+    if first["type"] == "missing":
+        beside = (d for d in details if d["loc"][:-1] == first["loc"][:-1])
+        return next((d for d in beside if d["type"] == "extra_forbidden"), first)
+    return first
 
 
 def _key_path(detail: ErrorDetails) -> KeyPath:
