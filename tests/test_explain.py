@@ -85,6 +85,14 @@ def test_a_quarantined_file_is_told_why_where_and_how_to_go_on():
     assert "retouchd retry 7" in text
 
 
+def test_commands_are_told_as_they_can_be_copied():
+    facts = replace(FILE, running=False, command=lambda *words: f"{' '.join(words)} --root /r")
+    set_aside = replace(JOB, state=State.QUARANTINED, error="Why.", source="rectangles")
+    assert "`retry 7 --root /r` tries it again" in says(replace(facts, jobs=(set_aside,)))
+    assert "start one with `run --root /r`" in says(replace(facts, jobs=(JOB,)))
+    assert "Start one with `run --root /r`" in says(facts)
+
+
 def test_a_quarantined_photo_without_its_mask_is_not_told_to_be_tried_again():
     lies = replace(DROP, place=Place.FAILED, where="2026-11-21/cat.jpg")
     job = replace(JOB, state=State.QUARANTINED, error="Why.", remedy="Do this.", drops=(lies,))

@@ -47,7 +47,8 @@ def test_a_retry_is_offered_only_where_it_could_help() -> None:
     """A photo without its mask can't be tried again as it is."""
     mask = replace(DROP, id=2, role=Role.MASK, path="album/p_mask.png")
     whole = error_text(replace(JOB, drops=(DROP, mask)), INBOX, WHEN)
-    assert "once more, or run retouchd retry 7" in " ".join(whole.split())
+    flat = " ".join(whole.split())
+    assert "once more, or run retouchd retry 7 (with the service's --root or --config" in flat
     assert "retouchd retry" not in error_text(JOB, INBOX, WHEN)
 
 

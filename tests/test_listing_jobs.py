@@ -167,7 +167,12 @@ def test_a_job_of_a_lane_that_is_gone_says_what_to_do(house: House) -> None:
     house.configure("shop")
     text = house.say("jobs", "--lane", "web").stdout
     assert "lane web is no longer configured" in text
-    assert f"retouchd cancel {number}" in text
+    assert f"`retouchd cancel {number} --config {house.config}`" in text
+
+
+def test_status_names_the_retry_of_the_same_configuration(house: House) -> None:
+    house.put("web", "a.jpg", State.QUARANTINED)
+    assert f"`retouchd retry --failed --config {house.config}`" in house.say("status").stdout
 
 
 # --- explain ------------------------------------------------------------------------------------
@@ -178,8 +183,9 @@ def test_a_file_in_a_folder_of_a_lane_that_is_gone_is_explained(house: House) ->
     inbox = f"{house.folder}/web/inbox"
     house.ledger.set_root(RootRow("web", "inbox", inbox, "marker"))
     house.configure("shop")
-    said = house.say("explain", f"{inbox}/album/a.jpg")
-    assert "lane web is no longer configured" in said.stdout
+    said = house.say("explain", f"{inbox}/album/a.jpg").stdout
+    assert "lane web is no longer configured" in said
+    assert f"`retouchd cancel 1 --config {house.config}`" in said
     assert "lies in no lane's folder" in house.refused("explain", f"{inbox}/b.jpg").message
 
 
@@ -219,6 +225,7 @@ def test_what_is_no_file_of_a_lane_is_not_blamed_on_the_configuration(house: Hou
     inbox.mkdir(parents=True)
     folder, stranger = house.refused("explain", str(inbox)), house.refused("explain", "/etc/passwd")
     assert folder.message == f"{inbox} is a folder."
+    assert f"`retouchd jobs --config {house.config}`" in folder.advice
     assert stranger.message == "/etc/passwd lies in no lane's folder."
     assert f"{inbox}" in stranger.advice
 

@@ -109,6 +109,6 @@ def test_a_mask_waits_for_its_photo_and_what_moves_until_it_is_still() -> None:
 
 
 def test_a_job_whose_lane_is_gone_is_told_what_to_do() -> None:
-    said = retired(job("cat.jpg"))
+    said = retired(job("cat.jpg"), "retouchd cancel 7")
     assert "lane web is no longer configured" in said
     assert "`retouchd cancel 7`" in said

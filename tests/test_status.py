@@ -90,6 +90,8 @@ def test_what_was_set_aside_is_told_with_its_place_and_the_way_out(
     assert "1 quarantined" in text
     assert "lies in failed/, each with a text" in text
     assert "`retouchd retry --failed`" in text
+    there = "retouchd retry --failed --root /r"
+    assert f"`{there}`" in "\n".join(status_text(read_status(config, ledger, NOW), there))
 
 
 @pytest.mark.usefixtures("running")

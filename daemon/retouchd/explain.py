@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,12 +16,19 @@ from retouchd.namesakes import role
 from retouchd.nearly import Near
 from retouchd.waiting import missing, retired, waits_for
 
+Command = Callable[..., str]
+
+
+def plain(*words: str) -> str:
+    """The command line for who works where the service does by default."""
+    return shlex.join(["retouchd", *words])
+
 
 @dataclass(frozen=True)
 class Facts:
     """What is known about a path. path: relative to its root. role: of that root. jobs: that
     speak of it, newest first. exists: None where nobody looked. paused: why its lane is. near: of
-    what waits in its lane. start: the command that starts a service for it."""
+    what waits in its lane. command: words after `retouchd` → the line that a person can copy."""
 
     lane: Lane
     role: str
@@ -31,7 +39,12 @@ class Facts:
     paused: str | None
     now: float
     near: Near = field(default_factory=Near)
-    start: str = "retouchd run"
+    command: Command = plain
+
+    @property
+    def start(self) -> str:
+        """The command that starts a service for it."""
+        return self.command("run")
 
 
 @dataclass(frozen=True)
@@ -61,11 +74,13 @@ def explain(facts: Facts) -> Explanation:
     return _not_recorded(facts)
 
 
-def explain_retired(job: Job) -> Explanation:
+def explain_retired(job: Job, command: Command = plain) -> Explanation:
     """Why nothing comes of a job whose lane the configuration has no more."""
     lines = [f"Job {job.id} of lane {job.lane}: {job.state.value}."]
     lines += [job.error] if job.error else []
-    lines.append(retired(job) if job.state in LIVE else f"Lane {job.lane} is no longer configured.")
+    cancel = command("cancel", str(job.id))
+    gone = f"Lane {job.lane} is no longer configured."
+    lines.append(retired(job, cancel) if job.state in LIVE else gone)
     return Explanation(job.state.value, tuple(lines), job.id)
 
 
@@ -135,10 +150,14 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
                 f"{job.error}",
                 f"{job.remedy}",
                 *_originals(facts, job),
-                *([f"`retouchd retry {job.id}` tries it again."] if job.complete else []),
+                *([f"`{_retry(facts, job)}` tries it again."] if job.complete else []),
             ]
         case State.CANCELLED:
             return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
+
+
+def _retry(facts: Facts, job: Job) -> str:
+    return facts.command("retry", str(job.id))
 
 
 def _at_work(facts: Facts, job: Job) -> list[str]:

@@ -10,6 +10,7 @@ from retouchd.errors import printable
 from retouchd.job import Job, Place
 
 _WIDTH = 78
+_WHERE = "with the service's --root or --config, if it has one"
 
 
 def error_text(job: Job, inbox: Path, when: datetime) -> str:
@@ -26,7 +27,7 @@ def error_text(job: Job, inbox: Path, when: datetime) -> str:
         *([f"What was made of it before stands: {printable(job.output)}"] if stands else []),
         f"What to do: {job.remedy or 'Drop it again.'}",
         f"How to try again: mend the cause and drop the file into {printable(inbox)} once more"
-        + (f", or run  retouchd retry {job.id}" if job.complete else "."),
+        + (f", or run  retouchd retry {job.id}  ({_WHERE})." if job.complete else "."),
         f"Untouched originals in this folder: {', '.join(map(printable, files)) or 'none'}. {tried}"
         f" Job {job.id} of lane {job.lane}, {when:%Y-%m-%d %H:%M %z}.",
     ]

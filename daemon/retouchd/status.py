@@ -21,7 +21,7 @@ from retouchd.origin import difference
 
 _ASIDE = (
     "what is quarantined lies in failed/, each with a text that says why; mend it and drop it "
-    "again, or `retouchd retry --failed`"
+    "again, or `{retry}`"
 )
 _WINDOW = 600.0
 _SHORTEST = 5.0
@@ -197,15 +197,15 @@ def _lane(
     )
 
 
-def status_text(status: Status) -> list[str]:
-    """The snapshot as lines for a person."""
+def status_text(status: Status, retry: str = "retouchd retry --failed") -> list[str]:
+    """The snapshot as lines for a person. retry: the command that tries again what failed."""
     head = f"retouchd {status.version}, " + (
         f"running (process {status.pid}) on {status.device}" if status.running else "not running"
     )
     counts = ", ".join(f"{n} {state}" for state, n in status.jobs.items() if n) or "no jobs yet"
     lines = [head, counts]
     if status.jobs["quarantined"]:
-        lines.append(_ASIDE)
+        lines.append(_ASIDE.format(retry=retry))
     if not status.begun:
         lines.append(f"nothing has worked here so far: there is no {status.ledger}")
     if status.rate:

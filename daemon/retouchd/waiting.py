@@ -26,9 +26,10 @@ def waits_for(job: Job, near: Near) -> str:
     return printable(f"It waits for its {what}{hint or ''}.")
 
 
-def retired(job: Job) -> str:
-    """What to do about an open job whose lane the configuration has no more."""
-    left = f", or `retouchd cancel {job.id}` it" if job.state in CANCELLABLE else ""
+def retired(job: Job, cancel: str) -> str:
+    """What to do about an open job whose lane the configuration has no more. cancel: the command
+    that cancels it."""
+    left = f", or cancel it with `{cancel}`" if job.state in CANCELLABLE else ""
     return printable(
         f"Its lane {job.lane} is no longer configured, so nothing happens to it. Give a lane with "
         f"those folders that name again{left}."

@@ -32,12 +32,13 @@ def retry(
     sets: SetOption = None,
 ) -> None:
     """Try jobs again, with the originals where they lie now. Example: retouchd retry 12"""
-    ledger = writer(choose(config, root, sets, state).read())
+    choice = choose(config, root, sets, state)
+    ledger = writer(choice.read())
     if not numbers and not failed:
         raise WrongRequest(
             cause="no job is named",
-            fix="Name jobs by number (`retouchd jobs` lists them), or use --failed for all that "
-            "failed or were set aside.",
+            fix=f"Name jobs by number (`{choice.command('jobs')}` lists them), or use --failed for "
+            "all that failed or were set aside.",
         )
     wanted = _named(ledger, numbers or [])
     if failed:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from retouchd.cli.options import (
+    Choice,
     ConfigOption,
     JsonOption,
     RootOption,
@@ -21,7 +22,7 @@ from retouchd.cli.options import (
 )
 from retouchd.config import Config, Lane
 from retouchd.errors import WrongRequest
-from retouchd.explain import Explanation, Facts, explain_retired
+from retouchd.explain import Command, Explanation, Facts, explain_retired
 from retouchd.explain import explain as explain_facts
 from retouchd.job import Job, Role, State
 from retouchd.ledger import LedgerReader
@@ -45,7 +46,7 @@ def explain(
     Exit code 2 means that there is no such file, and that the ledger knows none either.
     """
     choice = choose(config, root, sets, state)
-    explanation = _explain(choice.read(), path, choice.command("run"))
+    explanation = _explain(choice, path)
     if as_json:
         facts = {
             "verdict": explanation.verdict,
@@ -64,13 +65,14 @@ def _print(explanation: Explanation) -> None:
         typer.echo(line)
 
 
-def _explain(config: Config, path: Path, start: str) -> Explanation:
+def _explain(choice: Choice, path: Path) -> Explanation:
     """The answer; raises WrongRequest for what is no file of a lane."""
+    config, command = choice.read(), choice.command
     absolute = os.path.abspath(path)
     if os.path.isdir(path):
         raise WrongRequest(
             cause=f"{absolute} is a folder",
-            fix="Name a file in it; `retouchd jobs` lists them all.",
+            fix=f"Name a file in it; `{command('jobs')}` lists them all.",
         )
     ledger = reader(config)
     try:
@@ -78,14 +80,17 @@ def _explain(config: Config, path: Path, start: str) -> Explanation:
         if places:
             # A name that one lane freed another may have taken since: the newest job's it is.
             facts = max(
-                (_gather(config, ledger, place, exists=exists, start=start) for place in places),
+                (
+                    _gather(config, ledger, place, exists=exists, command=command)
+                    for place in places
+                ),
                 key=lambda facts: max((job.id for job in facts.jobs), default=0),
             )
             # What lies in an inbox is its lane's to take up, whoever knew it before.
             if facts.jobs or (exists and facts.role == "inbox"):
                 return explain_facts(facts)
         if job := _of_retired(config, ledger, absolute):
-            return explain_retired(job)
+            return explain_retired(job, command)
     finally:
         if ledger:
             ledger.close()
@@ -98,7 +103,7 @@ def _explain(config: Config, path: Path, start: str) -> Explanation:
 
 
 def _gather(
-    config: Config, ledger: LedgerReader | None, place: _Place, *, exists: bool, start: str
+    config: Config, ledger: LedgerReader | None, place: _Place, *, exists: bool, command: Command
 ) -> Facts:
     lane, role, relative = place
     live = read_live(config.state)
@@ -123,7 +128,7 @@ def _gather(
         paused=facts.get("paused"),
         now=time.time(),
         near=near,
-        start=start,
+        command=command,
     )
 
 

@@ -72,7 +72,7 @@ def jobs(
     elif as_json:
         typer.echo(json.dumps([job_to_json(job) for job in listed], indent=2))
     else:
-        _print(listed, _results(found, ledger, listed))
+        _print(listed, _results(choice, found, ledger, listed))
     matching = sum(counts[each] for each in state or State)
     for line in _hints(choice, matching, len(listed), state or [], counts):
         typer.echo(line, err=True)
@@ -113,17 +113,19 @@ def _hints(
     return []
 
 
-def _results(config: Config, ledger: LedgerReader, listed: Sequence[Job]) -> list[str]:
+def _results(
+    choice: Choice, config: Config, ledger: LedgerReader, listed: Sequence[Job]
+) -> list[str]:
     """Of each job, where its output lies, or what keeps it from having one."""
     waiting = {job.lane for job in listed if job.state is State.WAITING}
     near = {lane: near_of(ledger, lane) for lane in waiting}
-    return [_result(config, job, near.get(job.lane, Near())) for job in listed]
+    return [_result(choice, config, job, near.get(job.lane, Near())) for job in listed]
 
 
-def _result(config: Config, job: Job, near: Near) -> str:
+def _result(choice: Choice, config: Config, job: Job, near: Near) -> str:
     lane = config.lane(job.lane)
     if lane is None and job.state in LIVE:
-        return retired(job)
+        return retired(job, choice.command("cancel", str(job.id)))
     if job.state is State.WAITING:
         return waits_for(job, near)
     if job.error or not job.output:

@@ -41,7 +41,11 @@ def status(
     elif watch:
         _watch(choice)
     else:
-        typer.echo("\n".join(status_text(_snapshot(choice))))
+        typer.echo(_text(choice))
+
+
+def _text(choice: Choice) -> str:
+    return "\n".join(status_text(_snapshot(choice), choice.command("retry", "--failed")))
 
 
 def _snapshot(choice: Choice) -> Status:
@@ -81,7 +85,7 @@ def _watch(choice: Choice) -> None:
     with Live(refresh_per_second=2) as live:
         try:
             while True:
-                live.update(Text("\n".join(status_text(_snapshot(choice)))))
+                live.update(Text(_text(choice)))
                 time.sleep(1.0)
         except KeyboardInterrupt:
             return
