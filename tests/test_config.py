@@ -299,7 +299,42 @@ def test_setting_a_lanes_key_where_there_is_no_lane_is_an_error(lanes: str) -> N
 )
 def test_folders_that_would_eat_each_other_are_refused(more: str) -> None:
     """Outputs in an inbox would be worked on again; a ledger there would be set aside."""
-    assert wrong(LANE + more).message
+    assert "line 4" in wrong(LANE + more).message
+
+
+@pytest.mark.parametrize(
+    ("more", "place", "fix"),
+    [
+        ("    outbox: /srv/retouch/inbox\n", "line 4, lanes[0] (inpaint), outbox:", "its own"),
+        ("    inbox: /srv/retouch/outbox/in\n", "line 4, lanes[0] (inpaint), inbox:", "beside"),
+        ("  - name: two\n    root: /srv/retouch\n", "line 5, lanes[1] (two), root:", "its own"),
+        (
+            "    archive: /srv/two/outbox\n  - name: two\n    root: /srv/two\n",
+            "line 4, lanes[0] (inpaint), archive:",
+            "its own",
+        ),
+        (
+            "  - name: two\n    root: /srv/two\n    archive: /srv/retouch/outbox\n",
+            "line 6, lanes[1] (two), archive:",
+            "its own",
+        ),
+        ("  - root: /srv/two\n    name: inpaint\n", "line 5, lanes[1] (inpaint), name:", "name"),
+        ("state: /srv/retouch/inbox\n", "line 4, state:", "no lane's"),
+        ("state: /srv/x\nmodels: /srv/retouch/failed\n", "line 5, models:", "no lane's"),
+        ("  - name: two\n    root: /var/lib\n    inbox: /var/lib/retouchd\n", "line 6, ", "no la"),
+    ],
+)
+def test_folders_and_names_that_clash_are_told_with_the_line_to_be_changed(
+    more: str, place: str, fix: str
+) -> None:
+    error = wrong(LANE + more)
+    assert place in error.message
+    assert fix in error.advice
+
+
+def test_a_folder_of_the_command_line_that_clashes_is_not_blamed_on_the_file() -> None:
+    item = "lanes.inpaint.outbox=/srv/retouch/inbox"
+    assert f"--set {item}, lanes[0] (inpaint), outbox:" in wrong(LANE, item).message
 
 
 @pytest.mark.parametrize(

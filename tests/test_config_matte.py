@@ -186,7 +186,7 @@ def test_what_config_show_prints_of_lanes_of_both_tasks_reads_back() -> None:
 
 
 def test_the_folder_for_review_is_refused_where_it_would_be_in_the_way() -> None:
-    assert "put them beside each other" in refused(more=", review: /srv/c/inbox/look")
+    assert "Put them beside each other" in refused(more=", review: /srv/c/inbox/look")
     assert "give each its own" in refused(more=", review: /srv/c/outbox")
     assert "absolute path" in refused(more=", review: look")
     with pytest.raises(ConfigInvalid, match="review is a folder of matte lanes"):

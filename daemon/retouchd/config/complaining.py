@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from retouchd.config.fields import field_at, section_at, section_in
+from retouchd.config.folders import Clash
 from retouchd.config.sections import Config
 from retouchd.config.units import show_duration
 from retouchd.config.written import KeyPath, Written
@@ -22,7 +23,13 @@ _EXAMPLE = "config.example.yaml documents every key with its default."
 
 def explained(details: Sequence[ErrorDetails], written: Written) -> ConfigInvalid:
     """The first thing that is wrong. A value that may be of several kinds is wrong in each."""
-    path = _key_path(_plainest(details))
+    first = _plainest(details)
+    clash = first.get("ctx", {}).get("error")
+    if isinstance(clash, Clash):
+        # What the command line or the file says, rather than what follows from it.
+        key = next((key for key in clash.keys if written.holds(key)), clash.keys[0])
+        return ConfigInvalid(where=written.place(key), cause=clash.cause, fix=clash.fix)
+    path = _key_path(first)
     same = [detail for detail in details if _key_path(detail) == path]
     cause, fix = _cause(same, path)
     return ConfigInvalid(where=written.place(path), cause=cause, fix=fix)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from retouchd.config.folders import check_apart, check_outside
+from retouchd.config.folders import check_apart, check_names, check_outside
 from retouchd.config.matte import Matte
 from retouchd.config.numbers import Number, Whole
 from retouchd.config.running import Device, Log, RetryPolicy, Scan
@@ -266,10 +266,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _lanes_apart(self) -> Config:
-        names = [lane.name for lane in self.lanes]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"two lanes are called {sorted(twice)[0]!r}; give each its own name")
+        check_names([lane.name for lane in self.lanes])
         folders = {lane.name: lane.folders for lane in self.lanes}
         check_apart(folders)
         check_outside("state", self.state, folders)

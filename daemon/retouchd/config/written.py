@@ -44,6 +44,16 @@ class Written:
                 text += part if not text or text.endswith(", ") else f".{part}"
         return text.removesuffix(", ")
 
+    def holds(self, path: KeyPath) -> bool:
+        """Whether something stands at a path; a default doesn't."""
+        value: Any = self.tree
+        for part in path:
+            if isinstance(part, int):
+                value = value[part] if isinstance(value, list) and part < len(value) else None
+            else:
+                value = value.get(part) if isinstance(value, dict) else None
+        return value is not None
+
 
 def line_of(node: yaml.Node | None, path: KeyPath) -> int | None:
     """The line (from 1) of the key at ``path``, or of the nearest key above it."""
