@@ -187,7 +187,7 @@ def test_what_config_show_prints_of_lanes_of_both_tasks_reads_back() -> None:
 
 def test_the_folder_for_review_is_refused_where_it_would_be_in_the_way() -> None:
     assert "Put them beside each other" in refused(more=", review: /srv/c/inbox/look")
-    assert "give each its own" in refused(more=", review: /srv/c/outbox")
+    assert "Give each a folder of its own" in refused(more=", review: /srv/c/outbox")
     assert "absolute path" in refused(more=", review: look")
     with pytest.raises(ConfigInvalid, match="review is a folder of matte lanes"):
         parse("lanes: [{name: a, root: /srv/a, review: /srv/look}]", "x")
