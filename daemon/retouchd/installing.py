@@ -91,6 +91,7 @@ def own_executable() -> Path:
 
 def config_to_install(config_path: Path, prefix: Path) -> Config:
     """The configuration below ``prefix``, or the first one; raises ConfigInvalid."""
+    _check_absolute("--config", config_path)
     there = _below(prefix, config_path)
     return load(there) if there.exists() else parse(FIRST_CONFIG, "the first configuration")
 
@@ -123,13 +124,8 @@ def plan_install(
 
 
 def _check_names(config_path: Path, executable: Path, user: str) -> None:
-    for option, path in (("--config", config_path), ("the program", executable)):
-        if not path.is_absolute():
-            raise ConfigInvalid(
-                where=option,
-                cause=f"{str(path)!r} is not an absolute path",
-                fix="Give the whole path, like /etc/retouchd/config.yaml.",
-            )
+    _check_absolute("--config", config_path)
+    _check_absolute("the program", executable)
     if set(str(executable)) & set("'\"\\"):
         raise ConfigInvalid(
             where="the program",
@@ -141,6 +137,15 @@ def _check_names(config_path: Path, executable: Path, user: str) -> None:
             where="--user",
             cause=f"{user!r} is not a name that a system user can have",
             fix="Use lower-case letters, digits, '-' and '_', like retouchd.",
+        )
+
+
+def _check_absolute(option: str, path: Path) -> None:
+    if not path.is_absolute():
+        raise ConfigInvalid(
+            where=option,
+            cause=f"{str(path)!r} is not an absolute path",
+            fix="Give the whole path, like /etc/retouchd/config.yaml.",
         )
 
 
