@@ -429,6 +429,54 @@ def test_a_model_with_weights_is_checked_by_its_hash(tmp_path: Path) -> None:
     assert device.level == "ok"
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_model_file_is_good_only_if_it_can_be_loaded(
+    tmp_path: Path, make_lama: Callable[..., Path], whole: bool
+) -> None:
+    """Nothing says what sha256 a file should have that is named by its path."""
+    file = make_lama("tiny")
+    content = file.read_bytes()
+    file.write_bytes(content if whole else content[: len(content) // 2])
+
+    finding, *_ = judge_models(for_root(tmp_path, [f"lanes.inpaint.model={file}"]))
+
+    assert finding.check == f"model {file}"
+    assert finding.level == ("ok" if whole else "problem"), finding.message
+    assert whole or f"{file} is not a valid .safetensors file" in finding.message
+    assert whole or finding.remedy == "Fetch or convert the file again."
+
+
+def test_a_matting_network_that_was_cut_off_is_a_problem(tmp_path: Path) -> None:
+    """Its beginning is that of a good one."""
+    spec = resolve("cvunet-compact", tmp_path)
+    assert spec.path
+    file = tmp_path / "cut.safetensors"
+    file.write_bytes(spec.path.read_bytes()[:100_000])
+
+    found = judge_models(for_root(tmp_path, [f"lanes.matte.model={file}"]))
+
+    [finding] = [finding for finding in found if finding.check == f"model {file}"]
+    assert (finding.level, finding.remedy) == ("problem", "Fetch the file again.")
+
+
+def test_a_torch_that_can_not_be_loaded_is_told_and_the_rest_is_examined(
+    tmp_path: Path, make_lama: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ImportError("import of torch halted")
+
+    monkeypatch.setitem(sys.modules, "retouchd.weights", None)
+    monkeypatch.setattr("retouchd.doctor.models.choose", broken)
+    lanes = [f"lanes.inpaint.model={make_lama('tiny')}", "lanes.matte.model=trimap"]
+
+    findings = judge_models(for_root(tmp_path, lanes))
+
+    told = [finding for finding in findings if finding.level == "problem"]
+    assert [finding.check.split()[0] for finding in told] == ["model", "device"]
+    assert all("halted" in finding.message for finding in told)
+    assert all("Install torch anew" in (finding.remedy or "") for finding in told)
+
+
 def test_the_device_is_tried_when_a_model_needs_it(
     tmp_path: Path, make_lama: Callable[..., Path]
 ) -> None:

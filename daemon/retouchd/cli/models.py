@@ -18,6 +18,7 @@ from retouchd.cli.options import (
     choose,
 )
 from retouchd.errors import ModelUnusable
+from retouchd.loadable import check_loadable
 from retouchd.manifest import (
     Entry,
     ModelSpec,
@@ -116,7 +117,7 @@ def verify_models(
         try:
             spec = resolve(name, found.models_folder)
             verify(spec)
-            _load(spec)
+            check_loadable(spec)
         except ModelUnusable as error:
             typer.echo(f"{name}: {error.message} {error.advice}", err=True)
             bad = error.exit_code
@@ -130,22 +131,6 @@ def _found(spec: ModelSpec, *, known: bool) -> str:
         return "built in, it has no weights to verify"
     good = "good" if known else "it loads, but no manifest says what it should be"
     return f"{good}, sha256 {spec.sha256}"
-
-
-def _load(spec: ModelSpec) -> None:
-    """Raise ModelUnusable for weights that no lane could work with."""
-    if spec.architecture == "lama":
-        from retouchd.weights import load_lama
-
-        load_lama(spec)
-    elif spec.architecture == "cvunet":
-        from retouchd.matting_weights import load_cvunet
-
-        load_cvunet(spec)
-    elif spec.architecture == "onnx":
-        from retouchd.onnx_painter import verify_onnx
-
-        verify_onnx(spec)
 
 
 def _plain(spec: ModelSpec) -> dict[str, str | bool | None]:

@@ -10,11 +10,13 @@ from retouchd.device import choose
 from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
 from retouchd.errors import ConfigInvalid, GpuRequired, ModelUnusable
 from retouchd.lane_models import check_tasks
+from retouchd.loadable import check_loadable
 from retouchd.manifest import ModelSpec, resolve, verify
 from retouchd.onnx_session import check_runtime, gpu_trouble
 from retouchd.painter import needs_torch
 
 _DRIVER = Path("/proc/driver/nvidia/version")
+_ANEW = "Install torch anew into the environment of retouchd."
 
 
 def judge_models(config: Config) -> list[Finding]:
@@ -39,12 +41,29 @@ def _judge_model(name: str, folder: Path) -> tuple[Finding, ModelSpec | None]:
     try:
         spec = resolve(name, folder)
         verify(spec)
-        if spec.architecture == "onnx":
-            check_runtime(name)
+        unread = _unread(spec)
     except ModelUnusable as error:
         return from_error(check, error), None
+    if unread:
+        return problem(check, f"{name} can't be loaded ({unread})", _ANEW), spec
     where = f"{spec.path}, sha256 {spec.sha256}" if spec.path else "needs no weights"
     return fine(check, f"{spec.architecture}, {where}"), spec
+
+
+def _unread(spec: ModelSpec) -> Exception | None:
+    """Load what is small; gives why that could not be tried, and raises ModelUnusable.
+
+    An ONNX network, which may take gigabytes beside the service that runs with it, is left at the
+    sha256 that its entry says.
+    """
+    if spec.architecture == "onnx":
+        check_runtime(spec.name)
+        return None
+    try:
+        check_loadable(spec)
+    except (ImportError, OSError) as error:  # torch's own: what the file does is ModelUnusable
+        return error
+    return None
 
 
 def judge_device(device: Device, specs: Sequence[ModelSpec], *, driver: bool) -> Finding:
@@ -57,8 +76,7 @@ def judge_device(device: Device, specs: Sequence[ModelSpec], *, driver: bool) ->
     except GpuRequired as error:
         return from_error(check, error)
     except (ImportError, OSError) as error:
-        remedy = "Install torch anew into the environment of retouchd."
-        return problem(check, f"torch can't be loaded ({error})", remedy)
+        return problem(check, f"torch can't be loaded ({error})", _ANEW)
     if driver and not place.is_gpu and device.use != "cpu":
         return warning(
             check,
