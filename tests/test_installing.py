@@ -220,7 +220,7 @@ def test_a_program_that_systemd_would_not_start_is_refused(around: Surroundings)
 def test_a_relative_path_is_refused(around: Surroundings) -> None:
     with pytest.raises(ConfigInvalid, match="not an absolute path"):
         contents(ONE, around, executable=Path("bin/retouchd"))
-    with pytest.raises(ConfigInvalid, match="--config: 'config.yaml' is not an absolute path"):
+    with pytest.raises(ConfigInvalid, match=r"--config: 'config\.yaml' is not an absolute path"):
         config_to_install(Path("config.yaml"), Path("/"))
 
 
