@@ -99,6 +99,16 @@ def test_a_quarantined_photo_without_its_mask_is_not_told_to_be_tried_again():
     assert "retouchd retry" not in says(replace(FILE, jobs=(job,)))
 
 
+def test_a_cancelled_photo_is_told_how_to_take_it_up_again_while_it_is_there():
+    off = replace(JOB, state=State.CANCELLED)
+    assert "It was cancelled. " in says(replace(FILE, jobs=(off,)))
+    assert "`retouchd retry 7` takes it up again" in says(replace(FILE, jobs=(off,)))
+    taken = replace(off, drops=(replace(DROP, place=Place.GONE),))
+    for facts in (replace(FILE, jobs=(taken,)), replace(FILE, jobs=(off,), exists=False)):
+        assert "or its files were taken away" in says(facts)
+        assert "retouchd retry" not in says(facts)
+
+
 def test_a_paused_lane_is_mentioned_for_open_jobs_only():
     assert "paused" in says(replace(FILE, jobs=(JOB,), paused="disk full"))
     done = replace(JOB, state=State.DONE, output="d/cat.jpg")

@@ -153,7 +153,14 @@ def _next(facts: Facts, job: Job) -> list[str]:  # noqa: PLR0911 (one for each s
                 *([f"`{_retry(facts, job)}` tries it again."] if job.complete else []),
             ]
         case State.CANCELLED:
-            return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
+            return _cancelled(facts, job)
+
+
+def _cancelled(facts: Facts, job: Job) -> list[str]:
+    if job.not_again or facts.exists is False:
+        return ["It was cancelled, or its files were taken away.", *_originals(facts, job)]
+    again = f"`{_retry(facts, job)}` takes it up again."
+    return ["It was cancelled.", *_originals(facts, job), again]
 
 
 def _retry(facts: Facts, job: Job) -> str:

@@ -205,6 +205,23 @@ class Job:
         }
 
     @property
+    def not_again(self) -> str | None:
+        """Why nobody may have it tried again, to follow "it can't be"; None where anybody may."""
+        own = [drop for drop in self.drops if drop.role is not Role.SHARED_MASK]
+        places = {drop.place for drop in own}
+        if self.state not in RETRYABLE:
+            return "tried again"
+        if any(drop.next_place for drop in own):
+            return "tried again before its files have been moved"
+        if not own or Place.GONE in places:
+            return "tried again, because its originals are gone"
+        if not self.complete and places != {Place.INBOX}:
+            return f"tried again as it is. {self.remedy or 'Drop it again'}".rstrip(".")
+        if {Place.INBOX, Place.FAILED} <= places:
+            return "tried again: its files lie in several folders. Drop them again, together"
+        return None
+
+    @property
     def is_aside(self) -> bool:
         """Whether its photo lies in quarantine, where nobody but its own attempts looks."""
         return self.image is not None and self.image.place is Place.FAILED

@@ -16,7 +16,7 @@ from retouchd.cli.options import (
     writer,
 )
 from retouchd.errors import CalledOff, NoSuchJob, WrongRequest, WrongState
-from retouchd.job import AFRESH, CANCELLABLE, RETRYABLE, Job, Place, Role, State
+from retouchd.job import AFRESH, CANCELLABLE, Job, Place, State
 from retouchd.ledger import Ledger
 from retouchd.recording import quarantine, what_stands
 
@@ -74,19 +74,7 @@ def _retry(ledger: Ledger, job: Job) -> None:
 
 def retry_now(ledger: Ledger, job: Job) -> None:
     """Have a job tried again, inside the caller's transaction. Raises WrongState."""
-    own = [drop for drop in job.drops if drop.role is not Role.SHARED_MASK]
-    reason = None
-    if job.state not in RETRYABLE:
-        reason = "tried again"
-    elif any(drop.next_place for drop in own):
-        reason = "tried again before its files have been moved"
-    elif not own or any(drop.place is Place.GONE for drop in own):
-        reason = "tried again, because its originals are gone"
-    elif not job.complete and any(drop.place is not Place.INBOX for drop in own):
-        reason = f"tried again as it is. {job.remedy or 'Drop it again'}".rstrip(".")
-    elif {Place.INBOX, Place.FAILED} <= {drop.place for drop in own}:
-        reason = "tried again: its files lie in several folders. Drop them again, together"
-    if reason:
+    if reason := job.not_again:
         raise WrongState(job=job.id, state=job.state, wish=reason)
     # The originals may have been mended where they lie. Retention leaves them while the job is
     # open, and takes them for new ones when an attempt has really begun: it may be cancelled first.
