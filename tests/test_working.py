@@ -17,11 +17,11 @@ from PIL import Image
 
 from retouchd import files
 from retouchd.config import Lane
-from retouchd.errors import OutputWrong
+from retouchd.errors import NotAMask, OutputWrong
 from retouchd.regions import DEFAULTS
 from retouchd.roots import Root
 from retouchd.shared import SharedArray, attach, put
-from retouchd.tasks import working
+from retouchd.tasks import matting, working
 from retouchd.tasks.values import Original, region_of
 
 MakeRoot = Callable[..., Root]
@@ -136,6 +136,14 @@ def test_a_photo_that_can_not_be_planned_for_leaves_nothing_open(
     with pytest.raises(ValueError, match="is not one of"):
         working.prepare({**values, "strategy": "none"}, [])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_photo_with_the_name_of_a_mask_is_nobodys_mask(roots: tuple[Root, Root]) -> None:
+    values = to_prepare(roots[0], photo(), photo()[::-1])
+    with pytest.raises(NotAMask, match=r"m\.png .*mask of p\.png"):
+        working.prepare(values, [])
+    with pytest.raises(NotAMask, match=r"m\.png .*mask of p\.png"):
+        matting.prepare_matte({**values, "name": "p.png", "fit": None, "background": None}, [])
 
 
 def test_an_output_that_is_wrong_does_not_stay(

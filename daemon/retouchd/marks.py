@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retouchd.config import Mask
-from retouchd.errors import MaskTooFaint
+from retouchd.errors import MaskTooFaint, NotAMask
 
 _BLANK = 16  # JPEG noise and a scanned black are no brighter than that
+
+
+def check_colours(many: bool, mask: str, photo: str) -> None:
+    """Raise NotAMask for a picture in ``many`` colours: a photo whose name is that of a mask."""
+    if many:
+        raise NotAMask(mask=mask, path=photo)
 
 
 def check_marks(

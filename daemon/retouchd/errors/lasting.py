@@ -78,6 +78,16 @@ class MaskUnreadable(PermanentError):
     )
 
 
+class NotAMask(MaskUnreadable):
+    """{mask} was taken for the mask of {path} because of its name, but is a picture in many
+    colours."""
+
+    remedy = (
+        "If it is a photo, rename it: a name that ends in mask, or any in a folder called masks, "
+        "is that of a mask. If it is meant as a mask, save it as a black and white PNG."
+    )
+
+
 class MaskTooFaint(MaskUnreadable):
     """Nothing in the mask {mask} is marked clearly enough: {cause}."""
 

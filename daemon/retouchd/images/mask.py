@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from retouchd.errors import MaskUnreadable
 from retouchd.images.decode import decode
 from retouchd.images.photo import Pixels
+from retouchd.images.richness import has_many_colours
 
 Bytes = NDArray[np.uint8]
 
@@ -27,10 +28,12 @@ class MaskImage:
     """A mask as read, not yet compared with a threshold.
 
     grey: [H, W] uint8; 255 is remove, 0 is keep. notes: how it was read, if not as plain gray.
+    many_colours: whether it is an opaque picture as colourful as a photo, and so hardly a mask.
     """
 
     grey: Bytes
     notes: tuple[str, ...] = ()
+    many_colours: bool = False
 
 
 def decode_mask(data: bytes | BinaryIO, name: str, max_pixels: int) -> MaskImage:
@@ -55,7 +58,7 @@ def decode_mask(data: bytes | BinaryIO, name: str, max_pixels: int) -> MaskImage
     pixels = _eight_bits(photo.pixels)
     if not photo.has_alpha or pixels[..., -1].min() == 255:
         notes = ("the mask is coloured; its brightness was used",) if _is_coloured(pixels) else ()
-        return MaskImage(_luma(pixels), notes)
+        return MaskImage(_luma(pixels), notes, has_many_colours(pixels))
     alpha = np.ascontiguousarray(pixels[..., -1])
     if alpha.max() == 0:
         raise MaskUnreadable(mask=name, cause="it is transparent everywhere")

@@ -15,7 +15,7 @@ from retouchd.errors import MaskUnreadable
 from retouchd.fit import Fit
 from retouchd.fitting import Placement, picture_of, place
 from retouchd.images import Metadata, Photo, decode_mask, encode, is_lossless
-from retouchd.marks import check_marks
+from retouchd.marks import check_colours, check_marks
 from retouchd.masks import Names, fit_to, hole_from_grey
 from retouchd.naming import temporary_of
 from retouchd.shared import SharedArray, attach, handing_over, put
@@ -82,6 +82,7 @@ def _rough_mask(
         picture = decode_mask(file, mask.path, values["max_pixels"])
     settings = Mask.model_construct(**values["mask_settings"])
     names = Names(photo=values["name"], mask=mask.path)
+    check_colours(picture.many_colours, names.mask, names.photo)
     marked = hole_from_grey(picture.grey, settings)
     check_marks(picture.grey, marked, settings, mask.path)
     rough = fit_to(marked, size, settings.resize, names)

@@ -21,6 +21,7 @@ from retouchd.images import (
     extension,
     is_lossless,
 )
+from retouchd.marks import check_colours
 from retouchd.masks import Hole, Names, read_hole
 from retouchd.regions import DEFAULTS, Region, plan
 from retouchd.roots import open_root
@@ -78,6 +79,7 @@ def _hole(
         file, sha256 = read_original(mask, values["max_bytes"])
         with file:
             picture = decode_mask(file, mask.path, values["max_pixels"])
+        check_colours(picture.many_colours, mask.path, image.path)
         grey, notes = picture.grey, picture.notes
     hole = read_hole(
         photo.pixels.shape[:2],
