@@ -12,7 +12,7 @@ from retouchd.attempt import Attempt
 from retouchd.blackbox import BlackBox, Verdict
 from retouchd.budget import ByteBudget
 from retouchd.clock import Clock
-from retouchd.config import Config, RetryPolicy
+from retouchd.config import Config, Log, RetryPolicy
 from retouchd.engine import Engine
 from retouchd.errors import ConfigInvalid, LedgerUnusable
 from retouchd.failing import Failing
@@ -72,7 +72,8 @@ def open_ledger(config: Config) -> Ledger:
 class Machinery:
     """Everything that works for one service.
 
-    wake: called when something may be due. abandoned: after ``close``, whether threads were left
+    wake: called when something may be due. set_up_logs: called when a reload may have changed what
+    is logged, and how. abandoned: after ``close``, whether threads were left
     behind that wait for a device which hangs.
     """
 
@@ -89,6 +90,7 @@ class Machinery:
         self._say, self.quarantined, self.done = say, 0, 0
         self.wake: Callable[[], None] = lambda: None
         self.forget: Callable[[str, list[str]], None] = lambda lane, paths: None
+        self.set_up_logs: Callable[[Log], None] = lambda log: None
         self.lanes = Lanes(config.lanes)
         self.hands = hands_for(config)
         within = config.scan.answer_within
@@ -191,6 +193,7 @@ class Machinery:
         self.lanes.reload(config.lanes)
         self.hands.adapt(*_sizes(config))
         self.failing.policy = config.retry
+        self.set_up_logs(config.log)
 
     def note_stuck(self, parts: Sequence[str]) -> None:
         """Have it known after a death which parts of the service made no progress before it."""

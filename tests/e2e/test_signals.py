@@ -218,6 +218,20 @@ class TestReloading:
         assert first.undated(first.outbox) == ["after.webp", "before.png"]
         assert running.stop() == 0
 
+    def test_how_much_is_logged_is_taken_up(self, make_lanes, start_all, eventually):
+        lanes = make_lanes()
+        lanes.top["log"] = {"level": "error"}
+        lane = lanes.lane("only")
+        running = start_all(lanes)
+        lane.drop_pair("photo")
+        assert eventually(lambda: lane.undated(lane.outbox) == ["photo.png"])
+        assert running.lines == []
+        lanes.top["log"] = {"level": "info"}
+        lanes.lane("only")
+        running.signal(signal.SIGHUP)
+        running.wait_for("configuration reloaded", timeout=20)
+        assert running.stop() == 0
+
     @pytest.mark.parametrize(
         "text",
         ["lanes: [", "lanes: 5\n", "lanes: null\n", "", "- 1\n", "state: 1\nlanes: []\n", "\0"],

@@ -80,6 +80,7 @@ def _serve(choice: Choice, *, once: bool) -> None:
         try:
             with progress(shown=once and sys.stderr.isatty()) as on_tick:
                 parts = Machinery(config, ledger, engine, box, clock, logs.say)
+                parts.set_up_logs = logs.set_up_logs
                 service = Service(
                     config,
                     parts,
