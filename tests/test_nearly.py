@@ -104,7 +104,10 @@ def test_without_a_near_miss_the_name_of_a_mask_is_shown() -> None:
 def test_a_mask_waits_for_its_photo_and_what_moves_until_it_is_still() -> None:
     mask, moving = job("cat_mask.png", Role.MASK), job("cat.jpg", stat=None)
     assert (missing(mask), missing(moving)) == ("photo", None)
-    assert waits_for(mask, Near()) == "It waits for its photo."
+    assert waits_for(mask, Near()) == (
+        "It waits for its photo, since its name is that of a mask; if it is a photo itself, "
+        "rename it."
+    )
     assert waits_for(moving, Near()) == "It waits until its files are still."
 
 

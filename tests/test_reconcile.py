@@ -160,6 +160,8 @@ def test_a_mask_without_a_photo_is_set_aside_after_its_time() -> None:
     action = only(step([WaitingMask("p_mask.png")], [alone]))
     assert action.error is not None
     assert action.error.message == "No photo came for p_mask.png."
+    assert "If this is a photo itself, rename it" in action.error.advice
+    assert "photo.jpg.mask.png" in action.error.advice
 
 
 def test_a_folders_mask_serves_many_jobs_and_belongs_to_none() -> None:

@@ -237,7 +237,9 @@ def _orphaned(job: Job, wanted: _Wanted, absorbed: tuple[int, ...]) -> Assign:
     error = Orphaned(
         cause=f"No {'photo' if lone else 'mask'} came for {path}",
         fix=(
-            "Drop the photo and its mask again, together."
+            "Drop the photo and its mask again, together. If several photos have that name but for "
+            "their ending, add the ending: photo.jpg.mask.png. If this is a photo itself, rename "
+            "it: its name is that of a mask."
             if lone
             else "Drop the photo again together with a mask named like it (photo.jpg with "
             "photo_mask.png). If the hole is in the photo's transparency, set "

@@ -23,7 +23,9 @@ def waits_for(job: Job, near: Near) -> str:
     hint = near.hint(job.name)
     if hint is None and what == "mask":
         hint = f" (for example {fitting(job.name, 'x.png')} beside it)"
-    return printable(f"It waits for its {what}{hint or ''}.")
+    if hint is None:
+        hint = ", since its name is that of a mask; if it is a photo itself, rename it"
+    return printable(f"It waits for its {what}{hint}.")
 
 
 def retired(job: Job, cancel: str) -> str:

@@ -53,4 +53,4 @@ def _scatter(colours: Bytes) -> float:
         tint = colours[:, channel] - brightness
         means = np.bincount(step, tint) / counts
         total += float(np.square(tint - means[step]).mean())
-    return total**0.5
+    return float(total**0.5)
