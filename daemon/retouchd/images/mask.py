@@ -1,4 +1,4 @@
-"""A mask file → gray values, white where something is to be removed."""
+"""A mask file → gray values, white where something is marked: to be removed, or cut out."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _from_alpha(pixels: Bytes, alpha: Bytes) -> MaskImage:
     found = _looked_at(pixels, alpha, level)
     uniform = found.spread <= _UNIFORM
     if uniform and (found.covered <= 0.5 or found.mean >= 128):
-        return MaskImage(alpha, ("the mask was read from its alpha channel: opaque is removed",))
+        return MaskImage(alpha, ("the mask was read from its alpha channel: opaque counts as marked",))
     if uniform:
         return _holes(alpha)
     if found.colourful <= _SOME and found.black_and_white >= 0.5:
@@ -79,12 +79,12 @@ def _from_alpha(pixels: Bytes, alpha: Bytes) -> MaskImage:
         return MaskImage(on_black, ("the transparent parts of the mask count as black",))
     if found.covered > 0.5:
         return _holes(alpha)
-    return MaskImage(alpha, ("the mask was read from its alpha channel: opaque is removed",))
+    return MaskImage(alpha, ("the mask was read from its alpha channel: opaque counts as marked",))
 
 
 def _holes(alpha: Bytes) -> MaskImage:
     holes = np.asarray(cv2.bitwise_not(alpha), np.uint8)
-    return MaskImage(holes, ("the mask was read from its alpha channel: holes are removed",))
+    return MaskImage(holes, ("the mask was read from its alpha channel: holes count as marked",))
 
 
 @dataclass(frozen=True)
