@@ -98,6 +98,7 @@ PURE = [
     "scale_check",
     "scaling",
     "settling",
+    "space",
     "thumbnail",
     "tiles",
     "triage",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from retouchd.hands import Hands
 from retouchd.job import FileStat, Place, Role, State
 from retouchd.ledger import Ledger, NewDrop, RootRow
 from retouchd.pruning import ROOTS, Pruning
+from retouchd.retention import ORDER, Volume
 from retouchd.roots import MARKER, establish
 
 pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
@@ -139,18 +139,38 @@ def test_a_folder_that_people_emptied_goes_with_what_was_due_in_it(house: House)
     assert os.listdir(house.folder / "outbox" / "e") == ["mine.png"]
 
 
-def test_lanes_that_share_a_disk_free_what_is_needed_together(house: House) -> None:
-    """What one of them gives up counts for the next before it is deleted."""
-    house.keep("archive", "d/photo.png", 10, size=4096)
-    free = house.pruning._volumes(house.lane("min_free=1B"))[0].free
-    # Others write to this disk, too.
-    lane = house.lane(f"min_free={free + (1 << 40)}B")
-    device = os.stat(house.folder).st_dev
-    promised = Counter({device: 2 << 40})
-    assert house.pruning.decide(lane, NOW, promised=promised).delete == ()
-    promised = Counter[int]()
-    assert len(house.pruning.decide(lane, NOW, promised=promised).delete) == 1
-    assert promised == {device: 4096}
+def test_a_lost_lane_leaves_the_others_to_decide_without_it(house: House) -> None:
+    house.keep("archive", "d/photo.png", 100)
+    lost = house.lane("min_free=1B").model_copy(update={"name": "b"})
+    first, second = house.pruning.plan([lost, house.lane()], NOW)
+    assert isinstance(first.trouble, RootLost)
+    assert second.trouble is None
+    assert len(second.decision.delete) == 1
+
+
+def test_a_lane_whose_share_is_lost_while_it_decides_is_left_out(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.keep("archive", "d/photo.png", 100)
+    (house.folder / "archive" / MARKER).unlink()
+    other = house.lane().model_copy(update={"name": "b"})
+    said = [list(pruned.said()) for pruned in house.pruning.prune_all([house.lane(), other], NOW)]
+    assert [[line["event"] for line in lines] for lines in said] == [["prune trouble"], []]
+    assert len(house.ledger.kept("a")) == 1
+
+
+def test_what_something_else_filled_costs_no_file(house: House) -> None:
+    """All that there is would not be enough."""
+    files = [house.keep(role, "d/photo.png", 10) for role in ROOTS]
+    old = house.keep("archive", "d/old.png", 100)
+    pruned = house.pruning.prune(house.lane("min_free=9999TiB"), NOW)
+    assert all(file.exists() for file in files)
+    assert not old.exists()
+    warning, deleted, summary = pruned.said()
+    assert (warning["event"], warning["level"]) == ("prune short", "warning")
+    assert "nothing is deleted for min_free" in warning["why"]
+    assert deleted == {"event": "deleted", "lane": "a", "file": str(old), "why": "older than 90d"}
+    assert (summary["event"], summary["files"], summary["bytes"]) == ("pruned", 1, 10)
 
 
 def test_a_link_in_place_of_a_folder_leads_nowhere(house: House, tmp_path: Path) -> None:
@@ -182,9 +202,13 @@ def test_roles_on_one_disk_together_free_what_is_needed_and_no_more(house: House
     assert volumes[0].free > 0
 
 
-def test_too_little_free_space_lets_the_archive_go_first(house: House) -> None:
+def test_too_little_free_space_lets_the_archive_go_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {role: house.keep(role, "d/photo.png", 10) for role in ROOTS}
-    doomed = house.pruning.decide(house.lane("min_free=9999TiB"), NOW).delete
+    disk = Volume(frozenset(ORDER), free=100)
+    monkeypatch.setattr(house.pruning, "_volumes", lambda lane: [disk])
+    doomed = house.pruning.decide(house.lane("min_free=140B"), NOW).delete
     assert [d.file.role for d in doomed] == ["archive", "failed", "review", "outputs"]
     assert all(file.exists() for file in files.values())
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from retouchd.call import Call
 from retouchd.config import Lane
-from retouchd.errors import RootLost, Unexpected
+from retouchd.errors import RetouchdError, RootLost, Unexpected
 from retouchd.hands import Hands
 from retouchd.job import FileStat
 from retouchd.ledger import KeptFile, Ledger
-from retouchd.retention import ORDER, Decision, Kept, Role, Volume, decide_by_the_disk
+from retouchd.retention import ORDER, Decision, Doomed, Kept, Role, Volume
 from retouchd.roots import RootRef
+from retouchd.space import Stock, decide_together
 from retouchd.tasks.values import stat_of, stat_to_wire
 
 ROOTS: Mapping[str, str] = {
@@ -27,14 +27,47 @@ _BATCH = 200
 
 
 @dataclass(frozen=True)
-class Pruned:
-    """What happened in one lane. freed: bytes. skipped: files that were gone or replaced."""
+class Plan:
+    """What a lane's retention decided, or what kept it from that."""
 
-    lane: str
+    lane: Lane
     decision: Decision
-    deleted: int = 0
+    trouble: RetouchdError | None = None
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What happened in one lane. files: deleted. freed: bytes. skipped: files that were gone or
+    replaced. trouble: what kept it from more."""
+
+    lane: Lane
+    decision: Decision
+    files: tuple[Doomed, ...] = ()
     freed: int = 0
     skipped: int = 0
+    trouble: RetouchdError | None = None
+
+    @property
+    def deleted(self) -> int:
+        """Number of files."""
+        return len(self.files)
+
+    def said(self) -> Iterator[dict[str, Any]]:
+        """What to log of it."""
+        lane = self.lane.name
+        if self.trouble:
+            cause = str(self.trouble)
+            yield {"event": "prune trouble", "level": "warning", "lane": lane, "cause": cause}
+            return
+        if why := self.decision.braked:
+            yield {"event": "prune braked", "level": "warning", "lane": lane, "why": why}
+        for why in self.decision.short:
+            yield {"event": "prune short", "level": "warning", "lane": lane, "why": why}
+        for dead in self.files:
+            file = f"{self.lane.folders[ROOTS[dead.file.role]]}/{dead.file.path}"
+            yield {"event": "deleted", "lane": lane, "file": file, "why": dead.reason}
+        if self.files:
+            yield {"event": "pruned", "lane": lane, "files": self.deleted, "bytes": self.freed}
 
 
 class Pruning:
@@ -43,50 +76,90 @@ class Pruning:
     def __init__(self, ledger: Ledger, hands: Hands, within: float) -> None:
         self._ledger, self._hands, self._within = ledger, hands, within
 
-    def decide(
+    def plan(self, lanes: Iterable[Lane], now: float, *, force: bool = False) -> list[Plan]:
+        """What would be deleted of these lanes together; deletes nothing. One that has trouble
+        keeps what it has, and the others don't count on it."""
+        lanes, stocks = [*lanes], dict[str, Stock]()
+        troubles = dict[str, RetouchdError]()
+        limited = any(lane.retention.min_free is not None for lane in lanes)
+        for lane in lanes:
+            try:
+                stocks[lane.name] = self._stock(lane, now, limited, troubles, force=force)
+            except RetouchdError as error:
+                troubles[lane.name] = error
+        while True:
+            asked = [name for name in stocks if name not in troubles]
+            try:
+                found = decide_together([stocks[name] for name in asked])
+                break
+            except RetouchdError:
+                if not troubles.keys() & {*asked}:
+                    raise
+        decisions = dict(zip(asked, found, strict=True))
+        return [
+            Plan(lane, decisions.get(lane.name, Decision(())), troubles.get(lane.name))
+            for lane in lanes
+        ]
+
+    def _stock(
         self,
         lane: Lane,
         now: float,
+        limited: bool,
+        troubles: dict[str, RetouchdError],
         *,
-        force: bool = False,
-        promised: Counter[int] | None = None,
-    ) -> Decision:
-        """What would be deleted; deletes nothing. Raises TransientError for a lost folder.
-
-        promised: bytes by device that are about to be freed; what this lane frees is added. Lanes
-        that share a disk, each counting by itself, would give up as much as all of them have to.
-        """
+        force: bool,
+    ) -> Stock:
+        """limited: whether anybody wants to know of free space. troubles: is told who has some."""
         # A lane that makes cut-outs no longer has no folder review any more.
         files = {
             file.id: file
             for file in self._ledger.kept(lane.name)
             if ROOTS[file.role] in lane.folders
         }
-        asked = promised is not None or lane.retention.min_free is not None
-        volumes = [
-            replace(volume, free=volume.free + promised[volume.device]) if promised else volume
-            for volume in (self._volumes(lane) if asked else ())
-        ]
-        decision = decide_by_the_disk(
-            [_to_kept(file) for file in files.values()],
-            lane.retention,
-            volumes,
-            lambda some: self._missing(lane, [files[file.file_id] for file in some]),
-            now=now,
-            last_seen_now=self._ledger.clock_of(lane.name),
-            newest_seen=self._ledger.newest_clock_of(lane.name),
-            force=force,
-        )
-        if promised is not None:
-            for volume in volumes:
-                promised[volume.device] += sum(
-                    dead.file.size for dead in decision.delete if dead.file.role in volume.roles
-                )
-        return decision
+        looked: dict[int, bool] = {}
+
+        def missing(some: Sequence[Kept]) -> list[Kept]:
+            # It is asked again when another lane has to decide anew.
+            anew = [file.file_id for file in some if file.file_id not in looked]
+            try:
+                gone = {file.file_id for file in self._missing(lane, [files[n] for n in anew])}
+            except RetouchdError as error:
+                troubles[lane.name] = error
+                raise
+            looked.update({number: number in gone for number in anew})
+            return [file for file in some if looked[file.file_id]]
+
+        moment = {
+            "now": now,
+            "last_seen_now": self._ledger.clock_of(lane.name),
+            "newest_seen": self._ledger.newest_clock_of(lane.name),
+            "force": force,
+        }
+        volumes = self._volumes(lane) if limited else ()
+        kept = [_to_kept(file) for file in files.values()]
+        return Stock(kept, lane.retention, volumes, missing, moment)
+
+    def decide(self, lane: Lane, now: float, *, force: bool = False) -> Decision:
+        """What would be deleted of one lane alone. Raises TransientError for a lost folder."""
+        [plan] = self.plan([lane], now, force=force)
+        if plan.trouble:
+            raise plan.trouble
+        return plan.decision
 
     def prune(self, lane: Lane, now: float, *, force: bool = False) -> Pruned:
         """Delete what is due. Raises TransientError; what was deleted by then is recorded."""
         return self.carry_out(lane, self.decide(lane, now, force=force), now, force=force)
+
+    def prune_all(self, lanes: Iterable[Lane], now: float) -> Iterator[Pruned]:
+        """Delete what is due in all of them, one after the other."""
+        for plan in self.plan(lanes, now):
+            try:
+                if plan.trouble:
+                    raise plan.trouble
+                yield self.carry_out(plan.lane, plan.decision, now)
+            except RetouchdError as error:
+                yield Pruned(plan.lane, plan.decision, trouble=error)
 
     def carry_out(
         self, lane: Lane, decision: Decision, now: float, *, force: bool = False
@@ -97,8 +170,9 @@ class Pruning:
         done = self._delete_all(lane, decision.gone, gone=True) + self._delete_all(lane, doomed)
         if not decision.braked:
             self._ledger.set_clock(lane.name, now, believed=force)
-        freed = [file.size for file, gone in done if gone]
-        return Pruned(lane.name, decision, len(freed), sum(freed), len(done) - len(freed))
+        freed = {file.id: file.size for file, deleted in done if deleted}
+        files = tuple(dead for dead in decision.delete if dead.file.file_id in freed)
+        return Pruned(lane, decision, files, sum(freed.values()), len(done) - len(freed))
 
     def _delete_all(
         self, lane: Lane, files: Sequence[Kept], *, gone: bool = False

@@ -67,11 +67,13 @@ class Decision:
     """What to delete, in this order; ``braked`` says why nothing is deleted although due.
 
     gone: files that the inventory has and the disk has not, or has changed: no longer ours.
+    short: of each disk where ``min_free`` is out of reach, why nothing is deleted for it.
     """
 
     delete: tuple[Doomed, ...]
     braked: str | None = None
     gone: tuple[Kept, ...] = ()
+    short: tuple[str, ...] = ()
 
 
 def decide(

@@ -214,6 +214,23 @@ class TestMinFree:
         assert spool.undated(spool.outbox) == ["photo1.png", "photo2.png"]
 
 
+def test_what_something_else_fills_costs_no_file(spool, mount, start):
+    mount(spool.outbox, "size=1m")
+    finished(spool, 3)
+    take_all_bytes(spool.outbox)
+    before = everything(spool)
+    wanted = ("--set", "lanes.*.retention.min_free=900KiB")
+    told = json.loads(spool.retouchd("prune", "--json", *wanted).stdout)
+    assert told["files"] == []
+    assert "it would still lack" in told["short"][0]["why"]
+    assert "it would still lack" in spool.retouchd("prune", "--dry-run", *wanted).stdout
+    running = start("--set", "lanes.*.retention.every=1s", *wanted)
+    warning = running.wait_for("prune short")
+    assert (warning["level"], warning["lane"]) == ("warning", "inpaint")
+    assert running.stop() == 0
+    assert everything(spool) == before
+
+
 def test_a_full_disk_is_freed_by_the_service_itself(spool, mount, start):
     """The lane is paused then, and would wait for ever for what only pruning can give."""
     mount(spool.outbox, "size=1m")

@@ -108,13 +108,19 @@ class Inventory:
         tally.counts[PROMISE]["stays"] += len(self.files.keys() - self.changed)
 
     def expected(self, now: float, *, force: bool) -> set[int]:
-        """What a prune of all lanes deletes."""
-        free, expected = self.store.free(), set[int]()
-        for lane in self.lanes.values():
-            due = lane.due(now, free, force=force)
-            free += sum(self.sizes[number] for number in due)
-            expected |= due
-        return expected
+        """What a prune of all lanes deletes. A lane whose goal is out of reach even with all that
+        they give up together gives up nothing for it, and the others have to see without."""
+        hopeless = set[str]()
+        while True:
+            free, expected = self.store.free(), set[int]()
+            for name, lane in self.lanes.items():
+                due = lane.due(now, free, force=force, finding=name not in hopeless)
+                free += sum(self.sizes[number] for number in due)
+                expected |= due
+            missed = {name for name, lane in self.lanes.items() if lane.misses(free)} - hopeless
+            if not missed:
+                return expected
+            hopeless |= missed
 
     def _prune(self, *options: str) -> list[str]:
         environment = self.clock.environment

@@ -32,8 +32,9 @@ class Keeping:
     min_free: int | None = None
     braked: bool = field(default=False, init=False)
 
-    def due(self, now: float, free: int, *, force: bool) -> set[int]:
-        """The files that a prune at ``now`` deletes, with so many bytes free."""
+    def due(self, now: float, free: int, *, force: bool, finding: bool = True) -> set[int]:
+        """The files that a prune at ``now`` deletes, with so many bytes free. finding: whether
+        enough space can be found at all."""
         old = {file.id for file in self.files if self._old(file, now)}
         self.braked = not force and self._jumped(old, now)
         if self.braked:
@@ -43,10 +44,14 @@ class Keeping:
         for kind in ("archive", "failed", "outputs"):
             rest = [f for f in there if CLASSES[f.role] == kind and f.id not in gone]
             gone |= self._too_much(rest, self.max_size[kind])
-        if self.min_free is not None:
+        if self.min_free is not None and finding:
             lacking = self.min_free - free - sum(self.sizes[number] for number in gone)
             gone |= self._found([f for f in there if f.id not in gone], lacking)
         return gone
+
+    def misses(self, free: int) -> bool:
+        """Whether so much free space is less than is to be kept."""
+        return not self.braked and self.min_free is not None and free < self.min_free
 
     def _old(self, file: Filed, now: float) -> bool:
         days = self.max_age[CLASSES[file.role]]

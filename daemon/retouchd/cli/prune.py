@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,10 +20,9 @@ from retouchd.cli.options import (
 )
 from retouchd.config import Lane
 from retouchd.config.units import show_size
-from retouchd.errors import TransientError, printable
+from retouchd.errors import RetouchdError, TransientError, printable
 
 if TYPE_CHECKING:
-    from retouchd.pruning import Pruning
     from retouchd.retention import Decision
 
 _Row = dict[str, object]
@@ -52,12 +50,16 @@ def prune(
 
     hands = Hands(2, len(found.lanes), memory=4 << 30)
     pruning = Pruning(ledger, hands, found.scan.answer_within)
-    code, shown, braked, now = 0, list[_Row](), list[_Row](), time.time()
+    code, now = 0, time.time()
+    shown, braked, short = list[_Row](), list[_Row](), list[_Row]()
     try:
         # All lanes decide before the first one deletes, in a dry run as in a real one: what they
         # free on a disk that they share counts for all of them.
-        plans, code = _decide(pruning, found.lanes, now, force=force)
-        for lane, decision in plans:
+        for plan in pruning.plan(found.lanes, now, force=force):
+            lane, decision = plan.lane, plan.decision
+            if plan.trouble:
+                code = _say_trouble(lane, plan.trouble)
+                continue
             try:
                 # What is deleted is exactly what was decided before.
                 done = None if dry_run else pruning.carry_out(lane, decision, now, force=force)
@@ -65,7 +67,8 @@ def prune(
                 code = _say_trouble(lane, error)
                 continue
             shown += _listed(lane, decision)
-            braked += _braked(lane, decision)
+            braked += _whys(lane, [decision.braked] if decision.braked else [])
+            short += _whys(lane, decision.short)
             if not as_json:
                 _print(lane, decision)
                 if done and done.deleted:
@@ -73,31 +76,18 @@ def prune(
     finally:
         hands.close()
     if as_json:
-        typer.echo(json.dumps({"files": shown, "braked": braked, "dry_run": dry_run}, indent=2))
+        told = {"files": shown, "braked": braked, "short": short, "dry_run": dry_run}
+        typer.echo(json.dumps(told, indent=2))
     raise typer.Exit(code)
 
 
-def _decide(
-    pruning: Pruning, lanes: Sequence[Lane], now: float, *, force: bool
-) -> tuple[list[tuple[Lane, Decision]], int]:
-    plans, code = [], 0
-    limited = any(lane.retention.min_free is not None for lane in lanes)
-    promised = Counter[int]() if limited else None
-    for lane in lanes:
-        try:
-            plans.append((lane, pruning.decide(lane, now, force=force, promised=promised)))
-        except TransientError as error:
-            code = _say_trouble(lane, error)
-    return plans, code
-
-
-def _say_trouble(lane: Lane, error: TransientError) -> int:
+def _say_trouble(lane: Lane, error: RetouchdError) -> int:
     typer.echo(f"lane {lane.name}: {error.message} {error.advice}", err=True)
     return error.exit_code
 
 
-def _braked(lane: Lane, decision: Decision) -> list[_Row]:
-    return [{"lane": lane.name, "why": decision.braked}] if decision.braked else []
+def _whys(lane: Lane, whys: Iterable[str]) -> list[_Row]:
+    return [{"lane": lane.name, "why": why} for why in whys]
 
 
 def _listed(lane: Lane, decision: Decision) -> list[_Row]:
@@ -110,8 +100,10 @@ def _listed(lane: Lane, decision: Decision) -> list[_Row]:
 def _print(lane: Lane, decision: Decision) -> None:
     if decision.braked:
         typer.echo(f"lane {lane.name}: nothing deleted. {decision.braked}")
-    elif not decision.delete:
+    elif not decision.delete and not decision.short:
         typer.echo(f"lane {lane.name}: nothing is due")
+    for why in decision.short:
+        typer.echo(f"lane {lane.name}: {why}.")
     for doomed in decision.delete:
         typer.echo(f"{printable(_path(lane, doomed.file.role, doomed.file.path))}: {doomed.reason}")
 
