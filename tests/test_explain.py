@@ -167,3 +167,13 @@ def test_a_result_that_was_done_again_names_the_one_that_takes_its_place():
     assert "/srv/retouch/outbox/d/cat (1).png." in says(old)
     for role, path in [("outbox", "d/cat (1).png"), ("archive", "d/cat.jpg")]:
         assert "supersedes" not in says(replace(old, role=role, path=path))
+
+
+def test_what_keeps_the_ledger_from_being_written_is_told_of_every_file_that_waits():
+    full = replace(FILE, stuck="The disk is full. Free some.")
+    assert explain(full).verdict == "paused"
+    assert "The disk is full. Free some." in says(full)
+    assert "settling" not in says(full)
+    assert "The disk is full." in says(replace(full, jobs=(JOB,)))
+    done = replace(JOB, state=State.DONE, output="o.png")
+    assert "The disk is full." not in says(replace(full, jobs=(done,)))

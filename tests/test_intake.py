@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import pytest
@@ -117,3 +118,26 @@ def test_files_that_a_person_took_away_end_their_job(
     job = ledger.job(pair)
     assert job is not None
     assert job.state is State.CANCELLED
+
+
+def test_a_ledger_that_takes_nothing_is_told_until_a_look_goes_well(intake: Intake) -> None:
+    """It is no trouble of this lane alone, so the service hears of it and says it once."""
+    full = sqlite3.OperationalError("database or disk is full")
+    ends: list[Exception | None] = [full, full, None, full, RootLost(path="/", cause="-", lane="a")]
+    queue, said = iter(ends), list[str]()
+
+    def looks() -> float:
+        if error := next(queue):
+            raise error
+        return 5.0
+
+    intake._say = lambda event, **facts: said.append(event)
+    intake._make_ready = lambda: None  # type: ignore[method-assign]
+    intake._round = looks  # type: ignore[method-assign]
+    heard = []
+    for _ in ends:
+        intake._next_scan = 0.0
+        intake._visit()
+        heard.append(intake.ledger_trouble)
+    assert heard == [full, full, None, full, None]
+    assert "intake trouble" not in said

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from retouchd.errors import LedgerStuck
+from retouchd.ledger import Condition
 from retouchd.ledger.trouble import unusable
 
 
@@ -47,3 +48,44 @@ class TestWhereSqliteHidesWhatTheSystemSaid:
 
     def test_a_folder_that_is_not_there_stays(self, tmp_path: Path, code: int) -> None:
         assert not verdict(tmp_path / "none" / "ledger.sqlite3", sqlite_error(code))
+
+
+class TestTheConditionOfTheLedger:
+    """A service says once what holds it up, and what to do; its log is not filled with it."""
+
+    FULL = sqlite3.OperationalError("database or disk is full")
+    FULL.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    @pytest.fixture
+    def said(self) -> list[dict[str, str]]:
+        return []
+
+    @pytest.fixture
+    def condition(self, tmp_path: Path, said: list[dict[str, str]]) -> Condition:
+        return Condition(
+            tmp_path / "ledger.sqlite3", lambda event, **facts: said.append({"": event, **facts})
+        )
+
+    def test_it_is_said_when_it_changes(
+        self, condition: Condition, said: list[dict[str, str]]
+    ) -> None:
+        for error in (None, self.FULL, self.FULL, sqlite_error(1), self.FULL, None, None):
+            condition.hear(error, 5.0)
+        trouble = ["ledger trouble"] * 2
+        assert [one[""] for one in said] == [*trouble, "ledger works again"]
+        assert said[0]["cause"] == "database or disk is full"
+        assert "Free some space" in said[0]["remedy"]
+
+    def test_other_processes_are_told_what_and_what_to_do(self, condition: Condition) -> None:
+        assert condition.facts is None
+        condition.hear(self.FULL, 5.0)
+        assert condition.facts is not None
+        assert "can't be written at the moment" in condition.facts["trouble"]
+        assert "Free some space" in condition.facts["remedy"]
+
+    def test_its_patience_counts_from_the_first_time(self, condition: Condition) -> None:
+        assert not condition.over_patience(100.0, 15.0)
+        condition.hear(self.FULL, 5.0)
+        condition.hear(self.FULL, 19.0)
+        assert not condition.over_patience(20.0, 15.0)
+        assert condition.over_patience(21.0, 15.0)

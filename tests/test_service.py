@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,12 +36,11 @@ class Parts:
         self.noted: list[list[str]] = []
         self.note_stuck = self.noted.append
         self.pruned: list[str] = []
-        self.pruning = SimpleNamespace(prune_all=self._prune)
+        self.pruning = SimpleNamespace(prune=self._prune)
 
-    def _prune(self, lanes: list[Lane], now: float) -> Iterator[Pruned]:
-        for lane in lanes:
-            self.pruned.append(lane.name)
-            yield Pruned(lane, Decision(()))
+    def _prune(self, lane: Lane, now: float) -> Pruned:
+        self.pruned.append(lane.name)
+        return Pruned(lane.name, Decision(()))
 
 
 @pytest.fixture
@@ -184,3 +184,34 @@ def test_the_end_waits_for_jobs_unless_their_lanes_hang(
     parts.hands = SimpleNamespace(at_work=lambda: {1: "well", 2: "ill"})  # type: ignore[attr-defined]
     parts.pipeline = SimpleNamespace(busy_lanes=busy)  # type: ignore[attr-defined]
     assert service._worth_waiting(Still(*still)) is waits  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("who", ["intake", "pipeline", "itself"])
+def test_whoever_hears_that_the_ledger_takes_nothing_systemd_and_status_are_told(
+    service: Service, parts: Parts, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def start_due() -> int:
+        if who == "itself":
+            raise full
+        return 0
+
+    counts = dict.fromkeys(State, 0)
+    parts.ledger = SimpleNamespace(counts=lambda: counts, done_since=lambda since: 0)
+    parts.pipeline = SimpleNamespace(  # type: ignore[attr-defined]
+        start_due=start_due, ledger_trouble=full if who == "pipeline" else None
+    )
+    heard = SimpleNamespace(ledger_trouble=full if who == "intake" else None)
+    lane = SimpleNamespace(name="web")
+    service._watching._pairs = lambda: [(lane, heard)]  # type: ignore[assignment, list-item]
+    service._prune = service._beat = lambda: None  # type: ignore[method-assign]
+    service._step()
+    assert "the ledger can't be written" in service._summary()
+    written: list[dict[str, Any]] = []
+    monkeypatch.setattr("retouchd.service.write_live", lambda state, facts: written.append(facts))
+    service._publish("cpu")
+    told = written[0]["ledger"]
+    assert "database or disk is full" in told["trouble"]
+    assert "Free some space" in told["remedy"]

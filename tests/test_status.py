@@ -245,3 +245,35 @@ def test_little_left_is_at_least_a_minute(config: Config, ledger: Ledger) -> Non
         add(ledger, State.READY, State.RUNNING, State.PUBLISHED, State.DONE, completed_at=NOW)
     add(ledger, State.READY)
     assert "5.0 jobs a minute, 1m left" in status_text(read_status(config, ledger, NOW))
+
+
+@pytest.mark.usefixtures("running")
+def test_a_ledger_that_takes_nothing_is_told_with_what_to_do(
+    config: Config, ledger: Ledger
+) -> None:
+    told = {"trouble": "The disk is full.", "remedy": "Free some."}
+    write_live(config.state, live_facts(Lanes(()), "cpu", os.getpid(), NOW, ledger=told))
+    status = read_status(config, ledger, NOW)
+    text = "\n".join(status_text(status))
+    assert "PAUSED: The disk is full.\n  Free some." in text
+    assert status.to_json()["ledger_trouble"] == "The disk is full."
+    assert status.to_json()["ledger_remedy"] == "Free some."
+
+
+@pytest.mark.usefixtures("running")
+def test_on_a_full_disk_facts_take_no_room_that_they_have_not(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is then that they have something to tell."""
+    write_live(config.state, {"pid": os.getpid(), "long": "x" * 5000})
+    sizes = {path.stat().st_size for path in config.state.glob(f"{NAME}*")}
+    assert sizes == {8192}
+    inodes = {path.stat().st_ino for path in config.state.glob(f"{NAME}*")}
+    for told in ("short", "shorter"):
+        write_live(config.state, {"pid": os.getpid(), told: told})
+        assert read_live(config.state) == {"pid": os.getpid(), told: told}
+    assert {path.stat().st_size for path in config.state.glob(f"{NAME}*")} == {8192}
+    assert {path.stat().st_ino for path in config.state.glob(f"{NAME}*")} == inodes
+    monkeypatch.setattr("retouchd.live.change_places", lambda one, other: False)
+    write_live(config.state, {"pid": os.getpid(), "by": "name"})
+    assert read_live(config.state) == {"pid": os.getpid(), "by": "name"}

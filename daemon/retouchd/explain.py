@@ -28,7 +28,8 @@ def plain(*words: str) -> str:
 class Facts:
     """What is known about a path. path: relative to its root. role: of that root. jobs: that
     speak of it, newest first. exists: None where nobody looked. paused: why its lane is. near: of
-    what waits in its lane. command: words after `retouchd` → the line that a person can copy."""
+    what waits in its lane. command: words after `retouchd` → the line that a person can copy.
+    stuck: what keeps the ledger from being written, and what to do."""
 
     lane: Lane
     role: str
@@ -40,6 +41,7 @@ class Facts:
     now: float
     near: Near = field(default_factory=Near)
     command: Command = plain
+    stuck: str | None = None
 
     @property
     def start(self) -> str:
@@ -85,6 +87,8 @@ def explain_retired(job: Job, command: Command = plain) -> Explanation:
 
 
 def _not_recorded(facts: Facts) -> Explanation:
+    if facts.stuck:
+        return Explanation("paused", (f"No file can be taken: {facts.stuck}",))
     if facts.paused:
         return Explanation("paused", (f"Its lane is paused: {facts.paused}",))
     if role(facts.path) == "shared_mask":
@@ -112,6 +116,8 @@ def _by_job(facts: Facts, job: Job) -> Explanation:
     lines += _next(facts, job)
     if job.earlier and job.output:
         lines += ["What was made of it before stands.", *_outputs(facts, job)]
+    if facts.stuck and job.state in LIVE:
+        lines.append(f"Nothing goes on: {facts.stuck}")
     if facts.paused and job.state in LIVE:
         lines.append(f"Its lane is paused: {facts.paused}")
     if not facts.running and (job.state in LIVE or any(drop.next_place for drop in job.drops)):

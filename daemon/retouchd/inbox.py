@@ -167,3 +167,10 @@ def owners(jobs: Sequence[Job], states: frozenset[State]) -> dict[str, int]:
 def _replaced(found: Found, stat: FileStat | None, now: FileStat | None) -> bool:
     """now: as it is, where somebody looked."""
     return stat is not None and (found.inode != stat.inode or (now is not None and now != stat))
+
+
+def opened_since(before: list[Job], jobs: list[Job]) -> list[Job]:
+    """Jobs that went back to the queue while the inbox was listed: their files were left out of the
+    list, and would look as if they had been taken away."""
+    then = {job.id for job in before if job.state in OPEN}
+    return [job for job in jobs if job.state in OPEN and job.id not in then]

@@ -19,7 +19,7 @@ from retouchd.config import Scan
 from retouchd.errors import EnvironmentTrouble, IoTrouble, TransientError
 from retouchd.grounds import Grounds
 from retouchd.hands import Hands
-from retouchd.inbox import OPEN, UNDER_WAY, Inbox, owners
+from retouchd.inbox import OPEN, UNDER_WAY, Inbox, opened_since, owners
 from retouchd.job import Job
 from retouchd.lanes import LaneState
 from retouchd.ledger import Ledger, lock_of
@@ -94,6 +94,7 @@ class Intake(threading.Thread):
         self.on_ready: Callable[[LaneState], None] = lambda lane: None
         self._wake_pipeline = wake_pipeline
         self.failures = 0
+        self.ledger_trouble: sqlite3.Error | None = None
         self.idle = False
         self.beat = clock.monotonic()
 
@@ -155,10 +156,14 @@ class Intake(threading.Thread):
                 self._next_scan = self._round() + self._clock.monotonic()
             else:
                 self._grounds.glance()
-            self.failures = 0
+            self.failures, self.ledger_trouble = 0, None
         except EnvironmentTrouble as error:
             self._pause(error)
-        except (TransientError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
+            # It holds up every lane: the service says so, once.
+            self._presence.forget_moving()
+            self.ledger_trouble = error
+        except TransientError as error:
             if isinstance(error, IoTrouble) and self.failures:
                 # Not a blink: as long as nobody can look, no job shall try.
                 self._pause(error)
@@ -178,7 +183,7 @@ class Intake(threading.Thread):
         self._say("intake trouble", level=level, lane=self._lane.name, cause=cause)
 
     def _pause(self, error: TransientError) -> None:
-        self.idle = False
+        self.idle, self.ledger_trouble = False, None
         self._presence.forget_moving()
         if self._lane.pause_for(error, self._clock.now(), seen=True):
             facts = {"reason": error.message, "remedy": error.advice}
@@ -255,7 +260,7 @@ class Intake(threading.Thread):
                 return  # Another intake may have taken over, with newer eyes.
             # Read again inside: the pipeline may have started a job meanwhile, or ended it.
             jobs = self._ledger.live(self._lane.name)
-            fresh = _opened_since(before, jobs)
+            fresh = opened_since(before, jobs)
             mine = set(owners(jobs, OPEN).items())
             busy = {
                 *owners(jobs, UNDER_WAY),
@@ -289,10 +294,3 @@ class Intake(threading.Thread):
             self._say(**change)
         if changes:
             self._wake_pipeline()
-
-
-def _opened_since(before: list[Job], jobs: list[Job]) -> list[Job]:
-    """Jobs that went back to the queue while the inbox was listed: their files were left out of the
-    list, and would look as if they had been taken away."""
-    then = {job.id for job in before if job.state in OPEN}
-    return [job for job in jobs if job.state in OPEN and job.id not in then]

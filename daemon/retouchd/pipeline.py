@@ -22,7 +22,7 @@ from retouchd.failing import Circumstances, Failing
 from retouchd.filing import Filing
 from retouchd.job import Job, State
 from retouchd.lanes import Lanes, LaneState
-from retouchd.ledger import Ledger
+from retouchd.ledger import Ledger, Trouble
 from retouchd.recording import STOPPED, begin_again, claim
 
 LEDGER_PAUSE = 5.0
@@ -55,8 +55,8 @@ class _InFlight:
 class Pipeline:
     """At most ``capacity`` jobs at once, each in a thread that mostly waits.
 
-    wake: called when a job ends. ledger_trouble: why the ledger could not be written, None while
-    it can.
+    wake: called when a job ends. ledger_trouble: what it said when it could not be written, None
+    while it can.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Pipeline:
         self._flight = _InFlight()
         self._stopping = False
         self._held_until = 0.0
-        self.ledger_trouble: str | None = None
+        self.ledger_trouble: Trouble | None = None
 
     @property
     def busy(self) -> int:
@@ -102,6 +102,8 @@ class Pipeline:
         except sqlite3.Error as error:
             self._hold(error)
             raise
+        if not started and not self.busy:
+            self.ledger_trouble = None  # Nothing is left that it could hold up.
         return started
 
     def has_work(self) -> bool:
@@ -202,9 +204,9 @@ class Pipeline:
                 self._flight.jobs.pop(job.id, None)
             self._wake()
 
-    def _hold(self, error: Exception) -> None:
+    def _hold(self, error: Trouble) -> None:
         """Nothing can be promised until the ledger takes commits again; trying burns the CPU."""
-        self.ledger_trouble = str(error)
+        self.ledger_trouble = error
         self._held_until = self._clock.monotonic() + LEDGER_PAUSE
 
     def _perform(self, step: Step, job: Job, lane: LaneState) -> None:

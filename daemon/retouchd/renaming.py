@@ -1,4 +1,6 @@
-"""Renaming that never replaces: renameat2(2) with RENAME_NOREPLACE, and its stand-ins."""
+"""Renaming that never replaces: renameat2(2) with RENAME_NOREPLACE, and its stand-ins.
+
+And two files that change places, with RENAME_EXCHANGE."""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ import os
 from collections.abc import Callable
 
 _NOREPLACE = 1
+_EXCHANGE = 2
+_AT_FDCWD = -100
 _NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -37,6 +41,15 @@ def rename_without_replacing(src_fd: int, src: str, dst_fd: int, dst: str) -> No
         if number not in _NOT_HERE:
             raise OSError(number, os.strerror(number), dst)
     _link_then_unlink(src_fd, src, dst_fd, dst)
+
+
+def change_places(one: str, other: str) -> bool:
+    """Have two files take each other's name at once; returns whether the file system could."""
+    function = _renameat2()
+    if function is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return function(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE) == 0
 
 
 def _link_then_unlink(src_fd: int, src: str, dst_fd: int, dst: str) -> None:

@@ -16,11 +16,13 @@ from retouchd.config import Config
 from retouchd.ending import Ending, ending
 from retouchd.errors import InboxHeld, InboxTaken, RetouchdError, StartError
 from retouchd.job import State
+from retouchd.ledger import Condition
 from retouchd.live import LOADING, write_live
 from retouchd.machinery import Machinery, Say
 from retouchd.memory import give_back
 from retouchd.notify import Notifier
 from retouchd.origin import Origin
+from retouchd.pruning import Pruned
 from retouchd.status import jobs_a_minute, live_facts
 from retouchd.stillness import Stillness
 from retouchd.watching import Watching
@@ -82,7 +84,7 @@ class Service:
         self._pruned_at = self._tidied_at = -math.inf
         self._untidy = self._begun = False
         self._refusal: InboxTaken | None = None
-        self._ledger_since: float | None = None
+        self._ledger = Condition(config.state / "ledger.sqlite3", say)
         self.ending: Ending | None = None
 
     def wake(self) -> None:
@@ -138,18 +140,10 @@ class Service:
             self._prune()
             self._beat()
             self._on_tick(self._parts)
-            self._ledger_is(self._parts.pipeline.ledger_trouble)
+            heard = self._parts.pipeline.ledger_trouble or self._watching.ledger_trouble()
         except sqlite3.Error as error:
-            self._ledger_is(str(error))
-
-    def _ledger_is(self, trouble: str | None) -> None:
-        """The state disk is full or gone: nothing can be promised until it is back."""
-        if trouble and self._ledger_since is None:
-            self._ledger_since = self._clock.monotonic()
-            self._say("ledger trouble", level="error", cause=trouble)
-        elif self._ledger_since is not None and not trouble:
-            self._ledger_since = None
-            self._say("ledger works again")
+            heard = error
+        self._ledger.hear(heard, self._clock.monotonic())
 
     def _reload(self) -> None:
         self._notifier.send(RELOADING=1, MONOTONIC_USEC=int(self._clock.monotonic() * 1e6))
@@ -184,17 +178,22 @@ class Service:
         return min(every, _FULL_EVERY) if full else every
 
     def _prune_all(self) -> None:
-        lanes = [
-            lane.config
-            for lane in self._parts.lanes
-            if lane.ready and not ((pause := lane.pause) and not pause.full)
-        ]
-        try:
-            for pruned in self._parts.pruning.prune_all(lanes, self._clock.now()):
-                for said in pruned.said():
-                    self._say(**said)
-        except (RetouchdError, sqlite3.Error) as error:
-            self._say("prune trouble", level="warning", cause=str(error))
+        for lane in self._parts.lanes:
+            pause = lane.pause
+            if not lane.ready or (pause and not pause.full):
+                continue
+            try:
+                pruned = self._parts.pruning.prune(lane.config, self._clock.now())
+            except (RetouchdError, sqlite3.Error) as error:
+                self._say("prune trouble", level="warning", lane=lane.name, cause=str(error))
+            else:
+                self._say_pruned(pruned)
+
+    def _say_pruned(self, pruned: Pruned) -> None:
+        if pruned.decision.braked:
+            self._say("prune braked", level="warning", lane=pruned.lane, why=pruned.decision.braked)
+        elif pruned.deleted:
+            self._say("pruned", lane=pruned.lane, files=pruned.deleted, bytes=pruned.freed)
 
     def _beat(self) -> None:
         """Publish live facts, and tell systemd that we live if we do."""
@@ -213,8 +212,9 @@ class Service:
     def _publish(self, device: str) -> None:
         """Write the live facts."""
         watch, origin = self._config.scan.watch, self._origin.facts()
+        lanes, pid, ledger = self._parts.lanes, os.getpid(), self._ledger.facts
         facts = live_facts(
-            self._parts.lanes, device, os.getpid(), self._since, watch=watch, origin=origin
+            lanes, device, pid, self._since, watch=watch, origin=origin, ledger=ledger
         )
         write_live(self._config.state, facts)
 
@@ -242,20 +242,20 @@ class Service:
         paused = [lane.name for lane in self._parts.lanes if lane.pause]
         text = f"{queue} in the queue, {counts[State.DONE]} done, {rate:.1f} a minute"
         text += "; the changed configuration was rejected" if self._origin.refused else ""
-        if self._ledger_since is not None:
+        if self._ledger.trouble:
             return f"{text}; paused: the ledger can't be written"
         return f"{text}; paused: {', '.join(paused)}" if paused else text
 
     def _finished(self) -> bool:
         """For ``once``: nothing is under way and nothing can be done without waiting long."""
-        if self._ledger_since is not None:
-            return self._clock.monotonic() - self._ledger_since > _SHORT_WAIT
+        if self._ledger.trouble:
+            return self._ledger.over_patience(self._clock.monotonic(), _SHORT_WAIT)
         try:
             if not self._watching.quiet() or self._parts.pipeline.has_work():
                 return False
             wait = self._parts.pipeline.due_in()
         except sqlite3.Error as error:
-            self._ledger_is(str(error))
+            self._ledger.hear(error, self._clock.monotonic())
             return False
         if wait is not None and wait <= _SHORT_WAIT:
             return False
@@ -264,7 +264,7 @@ class Service:
     def _exit_code(self, troubled: list[str], *, cut: bool) -> int:
         if not self._once:
             return 0
-        if self._ledger_since is None:
+        if not self._ledger.trouble:
             parts, local = self._parts, self._clock.local()
             said = {"done": parts.done, "set_aside": parts.quarantined}
             self.ending = ending(parts.lanes, parts.ledger, local, **said, unseen=troubled, cut=cut)

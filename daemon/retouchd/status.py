@@ -49,7 +49,8 @@ class Status:
 
     lanes: those that run, else those that would. begun: whether there is a ledger. file: what a
     running service has its configuration from. differs, advice: how that file differs from what is
-    in force, and what to do about it.
+    in force, and what to do about it. ledger_trouble, ledger_remedy: why the running service can't
+    write the ledger, and what to do.
     """
 
     jobs: dict[str, int]
@@ -65,6 +66,8 @@ class Status:
     file: str | None = None
     differs: str | None = None
     advice: str | None = None
+    ledger_trouble: str | None = None
+    ledger_remedy: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; a stable contract: keys are added, never taken away."""
@@ -79,14 +82,17 @@ def live_facts(
     *,
     watch: str = "auto",
     origin: Mapping[str, Any] | None = None,
+    ledger: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What the service writes for ``read_status``. watch: as configured. origin: ``Origin``'s."""
+    """What the service writes for ``read_status``. watch: as configured. origin: ``Origin``'s.
+    ledger: ``Condition``'s facts."""
     return {
         "pid": pid,
         "since": since,
         "device": device,
         "watch": watch,
         "origin": dict(origin or {}),
+        "ledger": dict(ledger or {}),
         "lanes": {
             lane.name: {
                 "inbox": str(lane.config.inbox),
@@ -146,6 +152,7 @@ def _status(
     # One that was started by an earlier version tells of its lanes only how they are.
     running = {name: lane for name, lane in live.get("lanes", {}).items() if "inbox" in lane}
     origin, since = live.get("origin") or {}, live.get("since")
+    stuck = live.get("ledger") or {}
     differs = difference(origin, trouble)
     return Status(
         jobs={state.value: counts[state] for state in State},
@@ -164,6 +171,8 @@ def _status(
         file=origin.get("file"),
         differs=differs.cause if differs else None,
         advice=differs.remedy if differs else None,
+        ledger_trouble=stuck.get("trouble"),
+        ledger_remedy=stuck.get("remedy"),
     )
 
 
@@ -204,6 +213,8 @@ def status_text(status: Status, retry: str = "retouchd retry --failed") -> list[
     )
     counts = ", ".join(f"{n} {state}" for state, n in status.jobs.items() if n) or "no jobs yet"
     lines = [head, counts]
+    if status.ledger_trouble:
+        lines += [f"PAUSED: {status.ledger_trouble}", f"  {status.ledger_remedy}"]
     if status.jobs["quarantined"]:
         lines.append(_ASIDE.format(retry=retry))
     if not status.begun:

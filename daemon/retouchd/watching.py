@@ -12,7 +12,7 @@ from retouchd.config import Config, Lane
 from retouchd.errors import InboxHeld, InboxTaken, TransientError
 from retouchd.intake import REDO_AFTER, Intake
 from retouchd.lanes import LaneState
-from retouchd.ledger import lock_of
+from retouchd.ledger import Trouble, lock_of
 from retouchd.machinery import Machinery, Say
 from retouchd.mounts import Mount, MountChanges, mount_of, read_mounts
 from retouchd.tenancy import here
@@ -155,6 +155,10 @@ class Watching:
             intake.idle or intake.failures > 0 or (lane.pause is not None and lane.relapses > 1)
             for lane, intake in self._pairs()
         )
+
+    def ledger_trouble(self) -> Trouble | None:
+        """What an intake heard from the ledger in its last look; None where all was well."""
+        return next((i.ledger_trouble for _, i in self._pairs() if i.ledger_trouble), None)
 
     def troubled(self) -> list[str]:
         """The lanes that can't work, or can't be scanned."""

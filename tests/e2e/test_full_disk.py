@@ -195,10 +195,14 @@ class TestTheStateDisk:
         running.wait_for("watching")
         take_all_bytes(small.root / ".retouchd")
         fill(small)
-        running.wait_for("intake trouble")
+        told = running.wait_for("ledger trouble")
+        assert "Free some space" in told["remedy"]
         lines, used = len(running.lines), processor_seconds(running.process.pid)
         time.sleep(5)
-        assert len(running.lines) - lines <= 5
+        assert len(running.lines) - lines <= 1
+        status = small.status()
+        assert "full" in status["ledger_trouble"]
+        assert "Free some space" in status["ledger_remedy"]
         assert processor_seconds(running.process.pid) - used < 1.0
         assert small.files(small.inbox) == sorted(small.dropped)
         give_back(small.root / ".retouchd")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -126,10 +127,15 @@ def _gather(
         exists=exists,
         running=live is not None,
         paused=facts.get("paused"),
+        stuck=_stuck((live or {}).get("ledger") or {}),
         now=time.time(),
         near=near,
         command=command,
     )
+
+
+def _stuck(ledger: Mapping[str, str]) -> str | None:
+    return f"{ledger['trouble']} {ledger.get('remedy', '')}" if ledger.get("trouble") else None
 
 
 def near_of(ledger: LedgerReader, lane: str) -> Near:

@@ -93,11 +93,15 @@ def judge_paused(live: Mapping[str, Any] | None) -> list[Finding]:
 
     live: the service's own facts, None where none runs.
     """
-    return [
+    paused = [
         problem(f"lane {name}, service", facts["paused"], facts.get("remedy") or _STATUS)
         for name, facts in (live or {}).get("lanes", {}).items()
         if facts.get("paused")
     ]
+    ledger = (live or {}).get("ledger") or {}
+    if trouble := ledger.get("trouble"):
+        return [problem("ledger, service", trouble, ledger.get("remedy") or _STATUS), *paused]
+    return paused
 
 
 def judge_clock(newest: float, now: float) -> Finding:

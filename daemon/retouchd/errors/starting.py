@@ -43,7 +43,10 @@ class LedgerStuck(LedgerUnusable):
     """The ledger {path} can't be written at the moment: {cause}."""
 
     exit_code = 75
-    remedy = "Free some space on its disk, or mend the disk, and start again; systemd does so."
+    remedy = (
+        "Free some space on its disk, or mend the disk: a service goes on by itself then; give a "
+        "command once more."
+    )
 
 
 class LedgerNotYet(LedgerUnusable):
