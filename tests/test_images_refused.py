@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
+import zipfile
 from collections.abc import Callable
 
 import numpy as np
@@ -51,6 +53,13 @@ def raw_like_tiff() -> bytes:
     return stream.getvalue()
 
 
+def zipped() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("photo.jpg", saved("JPEG"))
+    return stream.getvalue()
+
+
 def nclx_avif() -> bytes:
     data = saved("AVIF")
     at = data.index(b"colrnclx") + 8
@@ -82,6 +91,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "Photoshop": (lambda: b"8BPS\0\1" + bytes(60), "PSD"),
     "PDF": (lambda: saved("PDF"), "PDF"),
     "JPEG 2000": (lambda: saved("JPEG2000"), "JPEG 2000"),
+    "zip": (zipped, "a zip archive"),
+    "gzip": (lambda: gzip.compress(bytes(99)), "a gzip archive"),
+    "RAR": (lambda: b"Rar!\x1a\7\1\0" + bytes(60), "a RAR archive"),
+    "7z": (lambda: b"7z\xbc\xaf\x27\x1c\0\4" + bytes(60), "a 7z archive"),
     "icon": (lambda: saved("ICO", sizes=[(16, 16)]), "icon"),
 }
 
@@ -100,6 +113,12 @@ def test_it_is_refused_with_a_reason_and_a_remedy(kind: str) -> None:
         assert "the file.jpg" in caught.value.message
         assert reason in caught.value.message
         assert "drop" in caught.value.advice.lower() or "save" in caught.value.advice.lower()
+
+
+def test_an_archive_is_to_be_unpacked() -> None:
+    with pytest.raises(Unsupported) as caught:
+        read_header(io.BytesIO(zipped()), "delivery.zip")
+    assert caught.value.advice == "Unpack it and drop the photos that are in it."
 
 
 def test_a_film_is_not_an_image() -> None:

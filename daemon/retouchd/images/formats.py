@@ -51,6 +51,13 @@ _FOREIGN: Final = (
     (b"qoif", "QOI"),
 )
 
+_ARCHIVES: Final = (
+    (b"PK\3\4", "zip"),
+    (b"Rar!\x1a\7", "RAR"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x1f\x8b", "gzip"),
+)
+
 _RAW: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb", b"\0MRM")
 
 _HEIF: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"})
@@ -113,4 +120,8 @@ def _stranger(source: Source, head: bytes) -> Exception:
     for magic, title in _FOREIGN:
         if head.startswith(magic):
             return source.unsupported(f"it is a {title} file", _EXPORT)
+    for magic, title in _ARCHIVES:
+        if head.startswith(magic):
+            fix = "Unpack it and drop the photos that are in it."
+            return source.unsupported(f"it is a {title} archive", fix)
     return source.broken("its content is not that of any known picture format")
