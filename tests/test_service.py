@@ -36,11 +36,12 @@ class Parts:
         self.noted: list[list[str]] = []
         self.note_stuck = self.noted.append
         self.pruned: list[str] = []
-        self.pruning = SimpleNamespace(prune=self._prune)
+        self.pruning = SimpleNamespace(prune_all=self._prune)
 
-    def _prune(self, lane: Lane, now: float) -> Pruned:
-        self.pruned.append(lane.name)
-        return Pruned(lane.name, Decision(()))
+    def _prune(self, lanes: list[Lane], now: float) -> Iterator[Pruned]:
+        for lane in lanes:
+            self.pruned.append(lane.name)
+            yield Pruned(lane, Decision(()))
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from retouchd.machinery import Machinery, Say
 from retouchd.memory import give_back
 from retouchd.notify import Notifier
 from retouchd.origin import Origin
-from retouchd.pruning import Pruned
 from retouchd.status import jobs_a_minute, live_facts
 from retouchd.stillness import Stillness
 from retouchd.watching import Watching
@@ -178,22 +177,17 @@ class Service:
         return min(every, _FULL_EVERY) if full else every
 
     def _prune_all(self) -> None:
-        for lane in self._parts.lanes:
-            pause = lane.pause
-            if not lane.ready or (pause and not pause.full):
-                continue
-            try:
-                pruned = self._parts.pruning.prune(lane.config, self._clock.now())
-            except (RetouchdError, sqlite3.Error) as error:
-                self._say("prune trouble", level="warning", lane=lane.name, cause=str(error))
-            else:
-                self._say_pruned(pruned)
-
-    def _say_pruned(self, pruned: Pruned) -> None:
-        if pruned.decision.braked:
-            self._say("prune braked", level="warning", lane=pruned.lane, why=pruned.decision.braked)
-        elif pruned.deleted:
-            self._say("pruned", lane=pruned.lane, files=pruned.deleted, bytes=pruned.freed)
+        lanes = [
+            lane.config
+            for lane in self._parts.lanes
+            if lane.ready and not ((pause := lane.pause) and not pause.full)
+        ]
+        try:
+            for pruned in self._parts.pruning.prune_all(lanes, self._clock.now()):
+                for said in pruned.said():
+                    self._say(**said)
+        except (RetouchdError, sqlite3.Error) as error:
+            self._say("prune trouble", level="warning", cause=str(error))
 
     def _beat(self) -> None:
         """Publish live facts, and tell systemd that we live if we do."""
