@@ -21,6 +21,7 @@ _UNIFORM: Final = 12
 _COLOURFUL: Final = 24
 _SOME: Final = 0.02
 _PART: Final = 1 << 18
+_OPAQUE: Final = "the mask was read from its alpha channel: opaque counts as marked"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def _from_alpha(pixels: Bytes, alpha: Bytes) -> MaskImage:
     found = _looked_at(pixels, alpha, level)
     uniform = found.spread <= _UNIFORM
     if uniform and (found.covered <= 0.5 or found.mean >= 128):
-        return MaskImage(alpha, ("the mask was read from its alpha channel: opaque counts as marked",))
+        return MaskImage(alpha, (_OPAQUE,))
     if uniform:
         return _holes(alpha)
     if found.colourful <= _SOME and found.black_and_white >= 0.5:
@@ -79,7 +80,7 @@ def _from_alpha(pixels: Bytes, alpha: Bytes) -> MaskImage:
         return MaskImage(on_black, ("the transparent parts of the mask count as black",))
     if found.covered > 0.5:
         return _holes(alpha)
-    return MaskImage(alpha, ("the mask was read from its alpha channel: opaque counts as marked",))
+    return MaskImage(alpha, (_OPAQUE,))
 
 
 def _holes(alpha: Bytes) -> MaskImage:
