@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from retouchd.doctor.state import judge_paused
+import os
+from pathlib import Path
+
+import pytest
+
+from retouchd.config import for_root
+from retouchd.doctor.state import judge_paused, judge_rights, open_reader
+from retouchd.ledger import Ledger
 
 FULL = {"trouble": "The ledger /l can't be written: it is full.", "remedy": "Free some space."}
 
@@ -12,3 +19,42 @@ def test_what_the_running_service_hears_from_its_ledger_is_a_problem() -> None:
     assert (told.check, told.level) == ("ledger, service", "problem")
     assert (told.message, told.remedy) == (FULL["trouble"], FULL["remedy"])
     assert judge_paused({"ledger": {}, "lanes": {}}) == judge_paused(None) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "user", "groups", "may"),
+    [
+        (0o640, True, (), True),
+        (0o440, True, (), False),
+        (0o466, True, (), False),
+        (0o660, False, (True,), True),
+        (0o640, False, (True,), False),
+        (0o606, False, (True,), False),
+        (0o666, False, (), True),
+        (0o640, False, (), False),
+    ],
+)
+def test_a_ledger_that_the_service_user_may_not_write_is_a_problem(
+    tmp_path: Path, mode: int, user: bool, groups: tuple[bool, ...], may: bool
+) -> None:
+    file = tmp_path / "ledger.sqlite3"
+    file.touch()
+    os.chown(file, 1001 if os.geteuid() == 0 else -1, -1)
+    file.chmod(mode)
+    owner, group = file.stat().st_uid, file.stat().st_gid
+    identity = (owner if user else 4242, 4242, tuple(group for _ in groups))
+    found = judge_rights(file, identity)
+    assert (found is None) is may
+    if found:
+        assert found.level == "problem"
+        assert f"sudo chown retouchd: {file}*" in (found.remedy or "")
+
+
+def test_a_ledger_that_may_not_be_written_can_be_asked_all_the_same(tmp_path: Path) -> None:
+    config = for_root(tmp_path / "root", state=tmp_path / "state")
+    Ledger(config.state / "ledger.sqlite3").close()
+    for identity, level in ((None, "ok"), ((4242, 4242, ()), "problem")):
+        reader, findings = open_reader(config, identity)
+        assert reader is not None
+        reader.close()
+        assert findings[0].level == level

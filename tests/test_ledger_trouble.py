@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from retouchd.errors import LedgerStuck
-from retouchd.ledger import Condition
+from retouchd.ledger import Condition, Ledger
 from retouchd.ledger.trouble import unusable
 
 
@@ -89,3 +93,37 @@ class TestTheConditionOfTheLedger:
         condition.hear(self.FULL, 19.0)
         assert not condition.over_patience(20.0, 15.0)
         assert condition.over_patience(21.0, 15.0)
+
+
+_AS_NOBODY_SPECIAL = (
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search,-fowner",
+    "--inh-caps=-all",
+)
+
+
+@pytest.mark.parametrize("closed", ["", "-wal"])
+def test_a_ledger_that_may_not_be_written_is_not_opened_for_writing(
+    tmp_path: Path, closed: str
+) -> None:
+    """SQLite opens it without a word, and a service would be ready and do nothing."""
+    as_root = os.geteuid() == 0
+    if as_root and not shutil.which("setpriv"):
+        pytest.skip("root may write everything, and there is no setpriv")
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(path)
+    Path(f"{path}{closed}").chmod(0o444)
+    opens = f"""
+from pathlib import Path
+from retouchd.errors import LedgerUnusable
+from retouchd.ledger import Ledger
+try:
+    Ledger(Path({str(path)!r}))
+except LedgerUnusable as error:
+    print(error.exit_code, error.message, error.advice)
+"""
+    command = [*(_AS_NOBODY_SPECIAL if as_root else ()), sys.executable, "-c", opens]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ledger.close()
+    assert done.stdout.startswith("2 "), done.stderr
+    assert f"sudo chown retouchd: {path}*" in done.stdout

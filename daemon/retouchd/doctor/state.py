@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,11 @@ from retouchd.config import Config
 from retouchd.config.units import show_duration
 from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
 from retouchd.doctor.folders import judge_missing, judge_space
-from retouchd.doctor.looks import Look
+from retouchd.doctor.looks import Identity, Look
 from retouchd.errors import LedgerNotYet, LedgerUnusable
 from retouchd.ledger import LedgerReader
 from retouchd.ledger.lock import holder
+from retouchd.ledger.trouble import files_of, give_to_service
 from retouchd.live import read_live
 from retouchd.mounts import Mount
 from retouchd.origin import difference
@@ -42,9 +44,16 @@ def judge_state_folder(folder: Path, look: Look, mount: Mount | None) -> Finding
     return judge_space(check, str(folder), look.free, _LEAST)
 
 
-def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
-    """The ledger if it can be asked questions, and what is to be said of its file."""
+def open_reader(
+    config: Config, identity: Identity | None = None
+) -> tuple[LedgerReader | None, list[Finding]]:
+    """The ledger if it can be asked questions, and what is to be said of its file.
+
+    identity: whose rights count, None for our own.
+    """
     check, path = "ledger", config.state / "ledger.sqlite3"
+    # Before it is opened, which makes files of our own.
+    closed = judge_rights(path, identity)
     try:
         reader = LedgerReader(path)
     except LedgerNotYet:
@@ -63,7 +72,28 @@ def open_reader(config: Config) -> tuple[LedgerReader | None, list[Finding]]:
         return None, [problem(check, f"{path} is damaged: {'; '.join(damage)}", _DAMAGED)]
     live = read_live(config.state)
     told = [judge_service(path), *judge_file(live), *judge_paused(live)]
-    return reader, [fine(check, f"{path} is whole"), *told]
+    return reader, [closed or fine(check, f"{path} is whole"), *told]
+
+
+def judge_rights(ledger: Path, identity: Identity | None) -> Finding | None:
+    """The first of the ledger's files that may not be written. identity: as above."""
+    for file in files_of(ledger):
+        if not _may_write(file, identity):
+            return problem("ledger", f"{file} may not be written", give_to_service(ledger))
+    return None
+
+
+def _may_write(file: Path, identity: Identity | None) -> bool:
+    try:
+        if identity is None:
+            return os.access(file, os.R_OK | os.W_OK, effective_ids=True)
+        found, (user, group, groups) = file.stat(), identity
+    except OSError:
+        return True  # Why it can't even be looked at is told when it is opened.
+    if user == 0:
+        return True
+    shift = 6 if found.st_uid == user else 3 if found.st_gid in (group, *groups) else 0
+    return found.st_mode >> shift & 0o6 == 0o6
 
 
 _RIGHTS = "Run doctor as the service user: sudo -u retouchd retouchd doctor."

@@ -24,18 +24,37 @@ def unusable(path: Path, error: OSError | sqlite3.Error | str, fix: str) -> Ledg
     cause = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
     if _passes(path, error):
         return LedgerStuck(path=path, cause=cause)
+    if _code(error) == sqlite3.SQLITE_READONLY:
+        fix = give_to_service(path)
     return LedgerUnusable(path=path, cause=cause, fix=fix)
+
+
+def give_to_service(path: Path) -> str:
+    """What to do where the ledger at ``path`` may not be written."""
+    return (
+        "Give it to the user that the service runs as: "
+        f"sudo chown retouchd: {path}*; sudo chmod u+rw {path}*"
+    )
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of the ledger at ``path`` that are there."""
+    found = [Path(f"{path}{ending}") for ending in _FILES]
+    return [file for file in found if os.path.lexists(file)]
 
 
 def _passes(path: Path, error: OSError | sqlite3.Error | str) -> bool:
     if isinstance(error, OSError):
         return error.errno in _PASSING
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return False
-    if code & _PRIMARY in _MUTE_CODES:
+    code = _code(error)
+    if code in _MUTE_CODES:
         return not _forbidden(path)
-    return code & _PRIMARY in _PASSING_CODES
+    return code in _PASSING_CODES
+
+
+def _code(error: object) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY
 
 
 def _forbidden(path: Path) -> bool:
@@ -44,11 +63,9 @@ def _forbidden(path: Path) -> bool:
     try:
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return False
-        found = [Path(f"{path}{ending}") for ending in _FILES]
         return not os.access(path.parent, os.W_OK | os.X_OK) or any(
             not stat.S_ISREG(os.stat(file).st_mode) or not os.access(file, os.R_OK | os.W_OK)
-            for file in found
-            if os.path.lexists(file)
+            for file in files_of(path)
         )
     except OSError as error:
         return error.errno not in _PASSING
