@@ -117,18 +117,18 @@ def second_opinion(pixels: np.ndarray, alpha: np.ndarray) -> Subject:
     return from_network_or_backdrop(pixels, seen(pixels, alpha))
 
 
-def test_before_a_plain_backdrop_a_network_is_only_believed_where_that_shows_the_same() -> None:
+def test_before_a_plain_backdrop_that_is_believed_and_a_network_may_only_doubt_it() -> None:
     truth = disc()
     shifted = np.roll(truth, 4, axis=1)
     elsewhere = np.roll(truth, WIDTH // 3, axis=1)
     veiled = np.clip(truth, 0, 0.6) + 0.3 * (truth > 0)
 
-    assert second_opinion(photo(), truth).method == "network"
-    for wrong in (shifted, elsewhere, veiled):
-        found = second_opinion(photo(), wrong)
+    for said in (truth, shifted, elsewhere, veiled):
+        found = second_opinion(photo(), said)
         assert found.method.startswith("backdrop")
         assert np.abs(unit(found.alpha) - truth).mean() < 0.02
-    assert second_opinion(photo(), shifted).trust > 0.8
+    for much_the_same in (truth, shifted, veiled):
+        assert second_opinion(photo(), much_the_same).trust > 0.8
     disputed = second_opinion(photo(), elsewhere)
     assert disputed.trust < 0.5
     assert disputed.notes == ("the network sees another subject than the plain backdrop shows",)

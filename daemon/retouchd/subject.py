@@ -13,15 +13,14 @@ from retouchd.enlarging import enlarge, enlarge_to_bytes
 from retouchd.fitting import Placement, photo_part
 from retouchd.recut import recut
 from retouchd.scaling import unit
-from retouchd.triage import triage
 from retouchd.trimap import Alpha, from_mask, half_width, prior_from
 
 _HOPELESS = 0.2
 """A confidence in the backdrop under which solving its edges would be pretence."""
 _PLAIN = 0.9
-"""… and from which it knows better than a small network (measured)."""
-_ALIKE, _APART = 0.9, 0.8  # overlaps of two masks
-_CLEAR = 0.5  # confidence in a network's own alpha
+"""… and from which it knows better than a small network: of 89 composites where both saw much the
+same, errors were smaller in 66, and a third smaller on average (measured)."""
+_APART = 0.8  # overlap of two masks
 _DISPUTED = 0.4  # trust where the two see different things
 
 
@@ -62,18 +61,16 @@ def from_network(photo: Pixels, seen: Seen) -> Subject:
 
 
 def from_network_or_backdrop(photo: Pixels, seen: Seen) -> Subject:
-    """From a small network's alpha, unless the backdrop is plain and shows another subject.
+    """From a small network's alpha, unless the backdrop is plain: then from that.
 
-    That is then sought at the size that the network saw, and enlarged as its alpha would be.
+    It is sought at the size that the network saw, and enlarged as its alpha would be. Where the two
+    see different subjects, a person has to look.
     """
     behind = backdrop.find(seen.pixels)
     if behind.confidence < _PLAIN:
         return from_network(photo, seen)
-    overlap = _overlap(seen.alpha > 0.5, behind.mask > 0)
-    if overlap >= _ALIKE and triage(seen.alpha).confidence >= _CLEAR:
-        return from_network(photo, seen)
     found = _enlarged(photo, _before(seen.pixels, behind), seen)
-    if overlap >= _APART:
+    if _overlap(seen.alpha > 0.5, behind.mask > 0) >= _APART:
         return found
     why = "the network sees another subject than the plain backdrop shows"
     return replace(found, trust=min(found.trust, _DISPUTED), notes=(why, *found.notes))
