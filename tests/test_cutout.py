@@ -229,7 +229,7 @@ def test_the_text_beside_it_says_why_and_what_helps(reasons: tuple[str, ...]) ->
     assert "The cut-out of set/my photo.final.jpg" in words
     assert "(confidence 0.31)" in words
     assert "; ".join(reasons) in words
-    assert "set/my photo.final_mask.png into /srv/a/inbox" in words
+    assert "set/my photo.final.jpg.mask.png into /srv/a/inbox" in words
     assert "white where the subject is and black elsewhere" in words
     again = " ".join(doubtful.reason("p.jpg", "/x", masked=True).split())
     assert "paint its mask again, closer to the edge, of the photo's size" in again
@@ -237,6 +237,10 @@ def test_the_text_beside_it_says_why_and_what_helps(reasons: tuple[str, ...]) ->
     assert "black where the subject is and white elsewhere" in turned
     assert text.count("\r\n") == text.count("\n"), "Notepad is where many of these are read"
     assert max(map(len, text.splitlines())) <= 78
+    long = "Rot Leder 38 Sommer Kollektion 2026 Seite vorn.jpg"
+    lines = doubtful.reason(long, "/x").splitlines()
+    assert any(long in line for line in lines)
+    assert any(f"{long}.mask.png" in line for line in lines)
 
 
 # Whatever is asked for.

@@ -58,6 +58,17 @@ def test_notepad_can_show_it() -> None:
     assert all(len(line) <= 78 for line in text.split("\r\n"))
 
 
+def test_a_name_with_blanks_stands_on_one_line() -> None:
+    name = "Kunde A/Rot Leder 38 Sommer Kollektion 2026 Seite vorn.jpg"
+    drop = replace(DROP, path=name, where=f"2026-11-21/{name}")
+    error = f"/srv/in box/{name} is incomplete: it ends too soon."
+    job = replace(JOB, name=name, error=error, drops=(drop,))
+    lines = error_text(job, Path("/srv/in box"), WHEN).splitlines()
+    assert sum(name in line for line in lines) == 2
+    assert any(f"/srv/in box/{name}" in line for line in lines)
+    assert any(name.removeprefix("Kunde A/") in line for line in lines[-3:])
+
+
 def test_names_of_any_bytes_can_be_written() -> None:
     name = os.fsdecode(b"caf\xe9\n.png")
     drop = replace(DROP, where=f"2026-11-21/{name}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from retouchd.config.colours import unit_colour
 from retouchd.engine import Pixels
 from retouchd.finish import Finish, finished
 from retouchd.foreground import cut_out, uncut
+from retouchd.paragraphs import wrapped
 from retouchd.profiles import Colour, colour_in
 from retouchd.subject import Subject
 from retouchd.triage import triage
@@ -46,7 +46,8 @@ class Cut:
         subject in one.
         """
         subject, rest = ("black", "white") if inverted else ("white", "black")
-        stem = name.rpartition(".")[0] or name
+        # Named after the whole name, it fits no other photo of that stem.
+        drop = f"{name}.mask.png"
         mask = "its mask again, closer to the edge," if masked else "a rough mask"
         why = "; ".join(self.reasons) or "nothing stands out; this lane has much looked at"
         parts = [
@@ -55,15 +56,10 @@ class Cut:
             f"Why: {why}.",
             "What to do: if it is good, take it from here. If not, paint "
             f"{mask} of the photo's size, {subject} where the subject is and {rest} elsewhere, "
-            f"and drop it as {stem}_mask.png into {inbox}: that photo is then done again with "
+            f"and drop it as {drop} into {inbox}: that photo is then done again with "
             "it, and this one goes away.",
         ]
-        lines = [
-            textwrap.fill(part, 78, break_long_words=False, break_on_hyphens=False)
-            for part in parts
-        ]
-        # Notepad is where many of these are read.
-        return "\n\n".join(lines).replace("\n", "\r\n") + "\r\n"
+        return wrapped(parts, (drop, name, inbox))
 
 
 @dataclass(frozen=True, eq=False)

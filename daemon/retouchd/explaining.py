@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from datetime import datetime
 from pathlib import Path
 
 from retouchd.errors import printable
 from retouchd.job import Job, Place
+from retouchd.paragraphs import wrapped
 
-_WIDTH = 78
 _WHERE = "with the service's --root or --config, if it has one"
 
 
 def error_text(job: Job, inbox: Path, when: datetime) -> str:
-    """What happened, what to do, and how to try again, in plain words.
-
-    Lines end in CR LF, because Notepad is where many of these are read.
-    """
+    """What happened, what to do, and how to try again, in plain words."""
     files = [d.where.rsplit("/", 1)[-1] for d in job.drops if d.place is Place.FAILED]
     stands = job.earlier and job.output
     tried = f"It was tried {job.attempts} time{'s' if job.attempts != 1 else ''}."
@@ -31,7 +27,5 @@ def error_text(job: Job, inbox: Path, when: datetime) -> str:
         f"Untouched originals in this folder: {', '.join(map(printable, files)) or 'none'}. {tried}"
         f" Job {job.id} of lane {job.lane}, {when:%Y-%m-%d %H:%M %z}.",
     ]
-    text = "\n\n".join(
-        textwrap.fill(p, _WIDTH, break_long_words=False, break_on_hyphens=False) for p in paragraphs
-    )
-    return text.replace("\n", "\r\n") + "\r\n"
+    paths = [str(inbox), job.name, job.output or "", *files, *(d.path for d in job.drops)]
+    return wrapped(paragraphs, [printable(n) for p in paths for n in (p, p.rsplit("/", 1)[-1])])

@@ -229,7 +229,7 @@ def test_what_is_doubtful_says_why_and_what_to_drop(mixed: Any, name: str) -> No
     stem = name.rpartition(".")[0]
     text = " ".join(next(mixed.review.rglob(f"{stem}.review.txt")).read_text().split())
     assert f"The cut-out of {name} should be looked at" in text
-    assert f"{stem}_mask.png into {mixed.inbox / 'matte'}" in text
+    assert f"{name}.mask.png into {mixed.inbox / 'matte'}" in text
     if name == "clutter.jpg":
         assert "the backdrop is not plain" in text
 
@@ -343,7 +343,7 @@ def test_what_is_still_doubtful_with_its_mask_says_how_to_go_on(phases: Any) -> 
     assert (output, text) == ("photo (1).png", "photo (1).review.txt")
     [why] = second["why"]
     assert "The cut-out of still/photo.jpg" in why
-    assert "still/photo_mask.png into" in " ".join(why.split())
+    assert "still/photo.jpg.mask.png into" in " ".join(why.split())
 
 
 def test_two_masks_for_a_finished_photo_are_both_set_aside(phases: Any) -> None:
