@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.studio import file, product
 from retouchd.errors import BackgroundMissing, EnvironmentTrouble
@@ -51,6 +53,32 @@ def test_what_is_wrong_with_it_pauses_the_lane_and_is_said(
             ask(str(path))
         assert isinstance(caught.value, EnvironmentTrouble)
         assert str(path) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("content", "cause", "remedy"),
+    [
+        (file(Image.new("CMYK", (9, 9)), "JPEG"), r"it is a CMYK JPEG\.$", r"RGB[^.]*\. Or change"),
+        (b"hello", r"is not an image .*\w\.$", r"^Open it [^.]* BMP or AVIF\. Or change"),
+        (
+            WALL[:-300],
+            r"is incomplete: .*\w\.$",
+            r"Copy the file again from its source\. Or change",
+        ),
+        (None, r"No such file or directory\.$", r"^Put a picture there [^.]*\. Or change"),
+    ],
+)
+def test_the_remedy_is_that_of_the_cause_and_speaks_of_no_drop(
+    tmp_path: Path, content: bytes | None, cause: str, remedy: str
+) -> None:
+    path = tmp_path / "wall.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BackgroundMissing) as caught:
+        check_background(str(path))
+    assert re.search(cause, caught.value.message)
+    assert re.search(remedy, caught.value.advice)
+    assert "drop" not in caught.value.advice
 
 
 def test_one_that_is_larger_than_the_lanes_limit_is_refused(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def test_a_lane_whose_background_is_missing_stays_paused_until_it_is_there(
     lane = LaneState(parse(text, "x").lanes[0])
     grounds = Grounds(lane, ledger, ask, here(ledger.id, lock_of(ledger.path)), Clock())
     grounds.set_up()
-    missing = BackgroundMissing(path=str(behind), cause="No such file or directory")
+    missing = BackgroundMissing(
+        path=str(behind), cause="No such file or directory", fix="Put one there."
+    )
     lane.pause_for(missing, Clock().now())
     for content in (None, b"half a pic"):
         if content:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
+from helpers.studio import file as picture
+from helpers.studio import product
 from retouchd import startable
 from retouchd.cli.app import app
 from retouchd.config import Config, for_root, load
@@ -124,8 +129,38 @@ def test_a_missing_background_pauses_a_lane_and_is_a_warning(file: Path) -> None
     assert said.exit_code == 0
     assert f"line 8, lanes[0] (web), matte.background: {file.parent}/nope.jpg" in said.output
     assert "is not there" in said.output
-    (file.parent / "nope.jpg").write_bytes(b"")
+    (file.parent / "nope.jpg").write_bytes(picture(product()))
     assert "warning" not in check("-c", str(file)).output
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"hello", "is not an image that can be read"),
+        (picture(Image.new("CMYK", (9, 9)), "JPEG"), "it is a CMYK JPEG.\n"),
+        (picture(product(), "JPEG")[:-300], "is incomplete"),
+    ],
+)
+def test_a_background_that_no_photo_can_be_put_on_is_a_warning(
+    file: Path, content: bytes, cause: str
+) -> None:
+    wall = file.with_name("wall")
+    wall.write_bytes(content)
+    write(file, MATTE, f"matte: {{background: {wall}}}")
+    said = check("-c", str(file))
+    assert said.exit_code == 0
+    assert f"matte.background: The background {wall} can't be used: " in said.output
+    assert cause in said.output
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_background_that_is_no_file_is_a_warning_and_not_waited_for(
+    file: Path, make: Callable[[Path], None]
+) -> None:
+    wall = file.with_name("wall")
+    make(wall)
+    write(file, MATTE, f"matte: {{background: {wall}}}")
+    assert f"{wall} is no file" in check("-c", str(file)).output
 
 
 def test_what_lies_on_a_share_is_left_to_doctor(

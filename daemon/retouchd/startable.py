@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retouchd.config import Config, KeyPath, Lane
-from retouchd.errors import ConfigInvalid, ModelUnusable
+from retouchd.errors import BackgroundMissing, ConfigInvalid, ModelUnusable
 from retouchd.lane_models import wrong_task
 from retouchd.manifest import Task, builtin_entries, entries, resolve
 from retouchd.mounts import mount_of, read_mounts
@@ -113,8 +113,20 @@ def _background(lane: Lane, number: int) -> Iterator[Flaw]:
         return
     mount = mount_of(str(wanted), read_mounts())
     # A share may hang; `doctor` looks there, through a process that it can leave behind.
-    if mount is None or mount.remote or os.access(wanted, os.R_OK):
+    if mount is None or mount.remote:
         return
-    cause = "is not there" if not os.path.lexists(wanted) else "can't be read"
+    path: KeyPath = ("lanes", number, "matte", "background")
     fix = "Put a picture there that the service user may read; until then the lane pauses."
-    yield Flaw(("lanes", number, "matte", "background"), f"{wanted} {cause}", fix, fatal=False)
+    if not os.path.isfile(wanted) or not os.access(wanted, os.R_OK):
+        # Opened, a pipe might wait for ever.
+        there = "is no file" if os.path.exists(wanted) else "is not there"
+        cause = "can't be read" if os.path.isfile(wanted) else there
+        yield Flaw(path, f"{wanted} {cause}", fix, fatal=False)
+        return
+    # Only now: few lanes have one, and codecs take their time to load.
+    from retouchd.tasks.backgrounds import look_at_background
+
+    try:
+        look_at_background(str(wanted))
+    except BackgroundMissing as error:
+        yield Flaw(path, error.message.removesuffix("."), error.advice, fatal=False)

@@ -86,10 +86,7 @@ class ShareHung(EnvironmentTrouble):
 class BackgroundMissing(EnvironmentTrouble):
     """The background {path} can't be used: {cause}."""
 
-    remedy = (
-        "Put a picture there that the service user may read, or change matte.background of this "
-        "lane; the lane resumes by itself."
-    )
+    remedy = "{fix} Or change matte.background of this lane; the lane resumes by itself."
 
 
 class IoTrouble(TransientError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -15,6 +16,15 @@ from retouchd.errors import BackgroundMissing, RetouchdError
 from retouchd.images import check_complete, decode, read_header
 from retouchd.profiles import picture_in
 
+_DROPPED = re.compile(r",? (and|then) drop (that|it)( again)?\.$")
+"""What remedies for photos end in."""
+
+
+def look_at_background(path: str) -> None:
+    """Raise BackgroundMissing unless there is a picture, as far as its structure tells."""
+    with _opened(path) as file:
+        _check(file, path)
+
 
 def check_background(path: str | None) -> str | None:
     """The sha256 of the picture's file, None if no path is given; raises BackgroundMissing.
@@ -24,9 +34,7 @@ def check_background(path: str | None) -> str | None:
     if path is None:
         return None
     with _opened(path) as file:
-        check_complete(file, os.fstat(file.fileno()).st_size, path)
-        file.seek(0)
-        read_header(file, path)
+        _check(file, path)
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -41,6 +49,12 @@ def read_background(path: str | None, max_pixels: int, icc: bytes | None) -> NDA
     return picture_in(picture.pixels, picture.metadata.icc, icc)
 
 
+def _check(file: BufferedReader, path: str) -> None:
+    check_complete(file, os.fstat(file.fileno()).st_size, path)
+    file.seek(0)
+    read_header(file, path)
+
+
 @contextmanager
 def _opened(path: str) -> Iterator[BufferedReader]:
     """What is wrong with it is for whoever looks after the lane to mend, not for the photo."""
@@ -48,6 +62,8 @@ def _opened(path: str) -> Iterator[BufferedReader]:
         with open(path, "rb") as file:
             yield file
     except OSError as error:
-        raise BackgroundMissing(path=path, cause=error.strerror or str(error)) from None
+        fix = "Put a picture there that the service user may read."
+        raise BackgroundMissing(path=path, cause=error.strerror or str(error), fix=fix) from None
     except RetouchdError as error:
-        raise BackgroundMissing(path=path, cause=error.message) from None
+        cause, fix = error.message.removesuffix("."), _DROPPED.sub(".", error.advice)
+        raise BackgroundMissing(path=path, cause=cause, fix=fix) from None
