@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,11 +31,13 @@ from retouchd.doctor.models import judge_device, judge_models
 from retouchd.doctor.state import judge_clock, judge_state_folder, open_reader
 from retouchd.errors import ShareHung
 from retouchd.ledger import InstanceLock, Ledger, RootRow
+from retouchd.ledger.ident import id_of
 from retouchd.live import write_live
 from retouchd.manifest import resolve
 from retouchd.mounts import Mount
 from retouchd.origin import Origin
-from retouchd.roots import MARKER, establish
+from retouchd.roots import MARKER, establish, open_root
+from retouchd.tenancy import here, occupy
 
 pytestmark = pytest.mark.timeout(60)  # each starts processes, maybe on a busy machine
 
@@ -126,6 +130,68 @@ def test_every_lost_folder_is_told_with_the_way_back(config: Config) -> None:
     assert "retouchd adopt inpaint" in (inbox.remedy or "")
     assert findings["lane inpaint, failed"].level == "ok"
     assert not lane.archive.exists()
+
+
+@contextmanager
+def another_has(inbox: Path, state: Path, host: str = "") -> Iterator[None]:
+    """A service with a state folder of its own works with an inbox, here or on another host."""
+    ledger = Ledger(state / "ledger.sqlite3")
+    with InstanceLock(ledger.path) as lock:
+        tenant = here(ledger.id, lock.path)
+        if host:
+            tenant = replace(tenant, machine=host, host=host)
+        with open_root(establish("other", "inbox", str(inbox))) as root:
+            occupy(root, tenant)
+        yield
+    ledger.close()
+
+
+def test_an_inbox_that_another_service_works_with_is_a_problem(
+    config: Config, tmp_path: Path
+) -> None:
+    """Before the first start, too, which would be refused. Whoever has ended is succeeded."""
+    inbox = config.lanes[0].inbox
+    with another_has(inbox, tmp_path / "other"):
+        before = tree(inbox)
+        found = by_check(examine(config))
+        assert tree(inbox) == before
+    assert problems(tuple(found.values())) == ["lane inpaint, inbox"]
+    told = found["lane inpaint, inbox"]
+    assert f"Another retouchd works with the inbox {inbox} already" in told.message
+    assert f"the state folder {tmp_path / 'other'}" in told.message
+    assert told.remedy == "Stop that one, or give this one folders of its own."
+    assert problems(examine(config)) == []
+
+
+def test_an_inbox_of_a_service_on_another_host_is_a_problem(config: Config, tmp_path: Path) -> None:
+    with another_has(config.lanes[1].inbox, tmp_path / "other", host="nas"):
+        told = by_check(examine(config))["lane matte, inbox"]
+    assert (told.level, "the one on nas" in told.message) == ("problem", True)
+    assert "make sure that it is gone for good" in (told.remedy or "")
+
+
+@pytest.mark.parametrize("host", ["", "the host before"])
+def test_our_own_service_has_its_inbox_rightly(config: Config, host: str) -> None:
+    """While it runs, and after its ledger has moved to this host."""
+    with another_has(config.lanes[0].inbox, config.state, host):
+        findings = examine(config)
+    assert problems(findings) == []
+    assert "can be read and written" in by_check(findings)["lane inpaint, inbox"].message
+
+
+def test_a_ledger_is_known_again_whatever_wrote_it(tmp_path: Path) -> None:
+    """One of an older version as well, and asking makes nothing."""
+    path = tmp_path / "ledger.sqlite3"
+    assert id_of(path) == ""
+    assert tree(tmp_path) == []
+    ledger = Ledger(path)
+    with ledger.transaction() as db:
+        db.execute("PRAGMA user_version = 1")
+    known = ledger.id
+    ledger.close()
+    assert id_of(path) == known
+    path.write_bytes(b"not a database" * 1000)
+    assert id_of(path) == ""
 
 
 def test_a_folder_that_only_seems_to_take_new_ones_is_a_problem(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from retouchd.clock import Clock
-from retouchd.config import Config, Lane, Scan
+from retouchd.config import Config, Lane
 from retouchd.doctor.backgrounds import judge_backgrounds
 from retouchd.doctor.finding import Finding, Level
 from retouchd.doctor.folders import by_events, judge_folder, judge_watching
@@ -14,8 +14,10 @@ from retouchd.doctor.looks import Look, Wanted, identity_of, look_into
 from retouchd.doctor.machine import judge_machine, judge_user
 from retouchd.doctor.models import judge_models
 from retouchd.doctor.state import judge_clock, judge_state_folder, open_reader
-from retouchd.ledger import LedgerReader
+from retouchd.ledger import LedgerReader, lock_of
+from retouchd.ledger.ident import id_of
 from retouchd.mounts import Mount, mount_of, read_mounts
+from retouchd.tenancy import Tenant, here
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -40,14 +42,18 @@ def examine(
     mounts = read_mounts() if mounts is None else mounts
     identity = identity_of(user)
     state = Wanted("", "state", str(config.state))
-    wanted = [
-        _wanted(lane, role, config.scan, mounts) for lane in config.lanes for role in lane.folders
-    ]
-    looks = look_into([state, *wanted], identity, within)
-    reader, ledger = _ledger(config, looks[state], mount_of(state.path, mounts))
+    # First: the inboxes are asked whether they belong to this ledger.
+    [look] = look_into([state], identity, within).values()
+    mount = mount_of(state.path, mounts)
+    reader, ledger = _ledger(config, look, mount)
     try:
         if reader:
             ledger.append(judge_clock(reader.newest_clock(), (clock or Clock()).now()))
+        ours = _tenant(config) if _near(look, mount) else None
+        wanted = [
+            _wanted(x, role, config, mounts, ours) for x in config.lanes for role in x.folders
+        ]
+        looks = look_into(wanted, identity, within)
         folders = [_folder(config, look, looks[look], reader) for look in wanted]
     finally:
         if reader:
@@ -64,18 +70,31 @@ def examine(
     )
 
 
-def _wanted(lane: Lane, role: str, scan: Scan, mounts: Sequence[Mount]) -> Wanted:
+def _wanted(
+    lane: Lane, role: str, config: Config, mounts: Sequence[Mount], ours: Tenant | None
+) -> Wanted:
     path = str(lane.folders[role])
-    count = role == "inbox" and by_events(scan, mount_of(path, mounts))
-    return Wanted(lane.name, role, path, count)
+    if role != "inbox":
+        return Wanted(lane.name, role, path)
+    return Wanted(lane.name, role, path, by_events(config.scan, mount_of(path, mounts)), ours)
+
+
+def _near(state: Look, mount: Mount | None) -> bool:
+    """Whether the ledger can be opened: a share that hangs would take this process with it."""
+    return not (state.error or (mount and mount.remote))
+
+
+def _tenant(config: Config) -> Tenant:
+    """The service that would run with this configuration."""
+    ledger = config.state / "ledger.sqlite3"
+    return here(id_of(ledger), lock_of(ledger))
 
 
 def _ledger(
     config: Config, look: Look, mount: Mount | None
 ) -> tuple[LedgerReader | None, list[Finding]]:
     folder = judge_state_folder(config.state, look, mount)
-    # A share that hangs would take this process with it.
-    if look.error or (mount and mount.remote):
+    if not _near(look, mount):
         return None, [folder]
     reader, file = open_reader(config)
     return reader, [folder, *file]

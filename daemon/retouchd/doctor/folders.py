@@ -6,7 +6,7 @@ from retouchd.config import Lane, Scan
 from retouchd.config.units import show_duration, show_size
 from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
 from retouchd.doctor.looks import Look
-from retouchd.errors import RootLost
+from retouchd.errors import InboxTaken, RootLost
 from retouchd.ledger import RootRow
 from retouchd.mounts import Mount
 
@@ -29,6 +29,9 @@ def judge_folder(lane: Lane, role: str, look: Look, known: RootRow | None) -> Fi
         return from_error(check, RootLost(path=path, cause=lost, lane=lane.name))
     if not look.exists:
         return judge_missing(check, path, look)
+    if isinstance(look.trouble, InboxTaken):
+        # No lane resumes by itself where the start was refused.
+        return problem(check, look.trouble.message, str(look.trouble.facts["fix"]))
     if look.trouble:
         return from_error(check, look.trouble)
     least = _LITTLE if role == "inbox" else lane.retention.min_free or _LITTLE

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from retouchd.call import Call
 from retouchd.errors import RetouchdError, from_wire
 from retouchd.hands import Hands
+from retouchd.tenancy import Tenant
 
 MEMORY = 2 << 30
 _MOST_HANDS = 8
@@ -21,12 +22,14 @@ Identity = tuple[int, int, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Wanted:
-    """One folder to look into. count: whether to count the folders below it."""
+    """One folder to look into. count: whether to count the folders below it. tenant: of an inbox:
+    the service that is to work with it, to see that it is nobody else's."""
 
     lane: str
     role: str
     path: str
     count: bool = False
+    tenant: Tenant | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Look:
     """What a folder is like.
 
     error: why it can't even be opened; nothing else is known then. trouble: why it can't be
-    written. parent, creatable: for a folder that is missing. free: bytes. folders: it and those
+    worked with. parent, creatable: for a folder that is missing. free: bytes. folders: it and those
     below it.
     """
 
@@ -74,7 +77,8 @@ def look_into(
 
 
 def _look(hands: Hands, folder: Wanted, identity: Identity | None, within: float) -> Look:
-    arguments = {"path": folder.path, "identity": identity, "count": folder.count}
+    tenant = folder.tenant.wire if folder.tenant else None
+    arguments = {"path": folder.path, "identity": identity, "count": folder.count, "tenant": tenant}
     try:
         found, _ = hands.call(
             Call("inspect", folder.lane, folder.path, within, arguments, looks=True)

@@ -126,12 +126,13 @@ def probe(values: Values, _: Sequence[SharedArray]) -> Answer:
 
 
 def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
-    """Try a folder out, set up or not. values: path, identity, count.
+    """Try a folder out, set up or not. values: path, identity, count, tenant.
 
     identity: uid, gid and groups to try it as, for good (a hand of root's only), or null. count:
-    whether to count the folders below. Gives exists; where it is false, parent (the nearest folder
-    there is) and creatable; else marker, free (bytes), folders, and trouble: the error that a job
-    would meet, or null. Raises what keeps the folder from being opened.
+    whether to count the folders below. tenant: whose inbox it should be, or null. Gives exists;
+    where it is false, parent (the nearest folder there is) and creatable; else marker, free
+    (bytes), folders, and trouble: the error that the service would meet, or null. Raises what keeps
+    the folder from being opened.
     """
     path = values["path"]
     become(values["identity"])
@@ -147,7 +148,7 @@ def inspect(values: Values, _: Sequence[SharedArray]) -> Answer:
             "marker": read_marker(fd, path),
             "free": files.free_bytes(root),
             "folders": _count_folders(path) if values["count"] else 0,
-            "trouble": _trouble_writing(root),
+            "trouble": _trouble_taking(path, values["tenant"]) or _trouble_writing(root),
         }, []
     finally:
         os.close(fd)
@@ -173,6 +174,15 @@ def _can_make_in(parent: str) -> bool:
 def _count_folders(path: str) -> int:
     # The top folder counts as well: each takes one inotify watch.
     return sum(1 for _ in islice(os.walk(path), _COUNT_MOST))
+
+
+def _trouble_taking(path: str, tenant: Values | None) -> Values | None:
+    try:
+        if tenant:
+            tenancy.look_ahead(path, tenancy.Tenant(**tenant))
+    except TransientError as error:
+        return error.to_wire()
+    return None
 
 
 def _trouble_writing(root: Root) -> Values | None:
