@@ -69,7 +69,8 @@ class Ledger(LedgerReader):
         if verdict != "ok":
             raise self._unusable(f"it is damaged ({verdict})")
         self._migrate(version)
-        self._try_writing()
+        # SQLite says nothing when it opens a file that it may only read.
+        self._db.executescript("BEGIN IMMEDIATE; UPDATE ledger SET id = id; ROLLBACK;")
         self.id: str = self._db.execute("SELECT id FROM ledger").fetchone()[0]
 
     def _migrate(self, version: int) -> None:
@@ -93,15 +94,6 @@ class Ledger(LedgerReader):
                 # Another process may have done it in this very moment.
                 if self._version() < number:
                     raise
-
-    def _try_writing(self) -> None:
-        """SQLite says nothing when it opens a file that it may only read. Raises sqlite3.Error."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._db.execute("UPDATE ledger SET id = id")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
