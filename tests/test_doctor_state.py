@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from retouchd.config import for_root
-from retouchd.doctor.state import judge_paused, judge_rights, open_reader
+from retouchd.doctor.looks import Look
+from retouchd.doctor.state import judge_paused, judge_rights, judge_state_folder, open_reader
+from retouchd.errors import DiskFull
 from retouchd.ledger import Ledger
 
 FULL = {"trouble": "The ledger /l can't be written: it is full.", "remedy": "Free some space."}
@@ -58,3 +60,12 @@ def test_a_ledger_that_may_not_be_written_can_be_asked_all_the_same(tmp_path: Pa
         assert reader is not None
         reader.close()
         assert findings[0].level == level
+
+
+def test_where_the_ledgers_disk_is_full_no_retention_helps(tmp_path: Path) -> None:
+    full = DiskFull(path=tmp_path, cause="No space left on device")
+    found = judge_state_folder(tmp_path, Look(exists=True, trouble=full), None)
+    assert found.level == "problem"
+    assert "No space left on device" in found.message
+    assert "Free some space" in (found.remedy or "")
+    assert "retention" not in (found.remedy or "")

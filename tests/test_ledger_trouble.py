@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from retouchd.cli import app
 from retouchd.errors import LedgerStuck
 from retouchd.ledger import Condition, Ledger
 from retouchd.ledger.trouble import unusable
@@ -127,3 +128,30 @@ except LedgerUnusable as error:
     ledger.close()
     assert done.stdout.startswith("2 "), done.stderr
     assert f"sudo chown retouchd: {path}*" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "remedy"),
+    [
+        (sqlite3.SQLITE_FULL, 75, "Free some space"),
+        (sqlite3.SQLITE_IOERR | 3 << 8, 75, "mend the disk"),
+        (sqlite3.SQLITE_CORRUPT, 2, "retouchd doctor"),
+    ],
+)
+def test_a_command_that_the_ledger_fails_says_so_with_a_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    exit_code: int,
+    remedy: str,
+) -> None:
+    def fails() -> None:
+        raise sqlite_error(code)
+
+    monkeypatch.setattr(app, "app", fails)
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code == exit_code
+    said = capsys.readouterr().err
+    assert remedy in said
+    assert "Something went wrong" not in said

@@ -24,6 +24,7 @@ from retouchd.cli import (
     status,
 )
 from retouchd.errors import IoTrouble, RetouchdError
+from retouchd.ledger.trouble import told
 
 _PASSING = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE}
 """What a disk or a share says that may be well again at the next start."""
@@ -89,7 +90,7 @@ def _understood(error: Exception) -> RetouchdError:
     """What nobody expected, as a sentence; where the disk is to blame, systemd tries again."""
     if isinstance(error, OSError) and error.errno in _PASSING:
         return IoTrouble(path=error.filename or "a file", cause=error.strerror)
-    return RetouchdError(cause=f"{error} ({type(error).__name__})")
+    return told(error) or RetouchdError(cause=f"{error} ({type(error).__name__})")
 
 
 def _complain(error: RetouchdError) -> NoReturn:

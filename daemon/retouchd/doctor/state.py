@@ -13,7 +13,7 @@ from retouchd.config.units import show_duration
 from retouchd.doctor.finding import Finding, fine, from_error, problem, warning
 from retouchd.doctor.folders import judge_missing, judge_space
 from retouchd.doctor.looks import Identity, Look
-from retouchd.errors import LedgerNotYet, LedgerUnusable
+from retouchd.errors import DiskFull, LedgerNotYet, LedgerStuck, LedgerUnusable
 from retouchd.ledger import LedgerReader
 from retouchd.ledger.lock import holder
 from retouchd.ledger.trouble import files_of, give_to_service
@@ -38,6 +38,8 @@ def judge_state_folder(folder: Path, look: Look, mount: Mount | None) -> Finding
     if look.error or look.trouble:
         error = look.error or look.trouble
         assert error is not None
+        if isinstance(error, DiskFull):
+            return from_error(check, LedgerStuck(path=folder, cause=error.facts["cause"]))
         return from_error(check, error)
     if not look.exists:
         return judge_missing(check, str(folder), look)

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from retouchd.errors import LedgerUnusable
-from retouchd.ledger.trouble import unusable
+from retouchd.ledger.trouble import LOOK, unusable
 
 Trouble = sqlite3.Error | LedgerUnusable
 """What the ledger says when it can't be used, and what that means."""
-
-_FIX = "`retouchd doctor` says whether the ledger is damaged, and what to do then."
 
 
 class Condition:
@@ -36,7 +34,7 @@ class Condition:
             self.trouble = self.since = None
             self._said.clear()
             return
-        found = error if isinstance(error, LedgerUnusable) else unusable(self._path, error, _FIX)
+        found = error if isinstance(error, LedgerUnusable) else unusable(self._path, error, LOOK)
         self.trouble = found
         self.since = now if self.since is None else self.since
         if found.message not in self._said:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from retouchd.errors import LedgerStuck, LedgerUnusable
 
+LOOK = "`retouchd doctor` says whether the ledger is damaged, and what to do then."
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE}
 _PASSING_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY}
 _MUTE_CODES = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
@@ -27,6 +28,16 @@ def unusable(path: Path, error: OSError | sqlite3.Error | str, fix: str) -> Ledg
     if _code(error) == sqlite3.SQLITE_READONLY:
         fix = give_to_service(path)
     return LedgerUnusable(path=path, cause=cause, fix=fix)
+
+
+def told(error: Exception) -> LedgerUnusable | None:
+    """What SQLite's error means to a command; None for what is none of SQLite's."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    path, cause = "in the state folder", str(error)
+    if _code(error) in _PASSING_CODES | _MUTE_CODES:
+        return LedgerStuck(path=path, cause=cause)
+    return LedgerUnusable(path=path, cause=cause, fix=LOOK)
 
 
 def give_to_service(path: Path) -> str:
