@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from retouchd import doctor
 from retouchd.config import for_root
 from retouchd.doctor.looks import Look
 from retouchd.doctor.state import judge_paused, judge_rights, judge_state_folder, open_reader
@@ -69,3 +70,14 @@ def test_where_the_ledgers_disk_is_full_no_retention_helps(tmp_path: Path) -> No
     assert "No space left on device" in found.message
     assert "Free some space" in (found.remedy or "")
     assert "retention" not in (found.remedy or "")
+
+
+def test_root_asks_whether_the_service_user_may_write_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = for_root(tmp_path / "root", state=tmp_path / "state")
+    Ledger(config.state / "ledger.sqlite3").close()
+    monkeypatch.setattr(doctor, "identity_of", lambda user: (4242, 4242, ()))
+    monkeypatch.setattr(doctor, "look_into", lambda wanted, *_: dict.fromkeys(wanted, Look()))
+    found = {finding.check: finding for finding in doctor.examine(config)}
+    assert found["ledger"].level == "problem"

@@ -10,7 +10,7 @@ from retouchd.config import Config, Lane
 from retouchd.doctor.backgrounds import judge_backgrounds
 from retouchd.doctor.finding import Finding, Level
 from retouchd.doctor.folders import by_events, judge_folder, judge_watching
-from retouchd.doctor.looks import Look, Wanted, identity_of, look_into
+from retouchd.doctor.looks import Identity, Look, Wanted, identity_of, look_into
 from retouchd.doctor.machine import judge_machine, judge_user
 from retouchd.doctor.models import judge_models
 from retouchd.doctor.state import judge_clock, judge_state_folder, open_reader
@@ -45,7 +45,7 @@ def examine(
     # First: the inboxes are asked whether they belong to this ledger.
     [look] = look_into([state], identity, within).values()
     mount = mount_of(state.path, mounts)
-    reader, ledger = _ledger(config, look, mount)
+    reader, ledger = _ledger(config, look, mount, identity)
     try:
         if reader:
             ledger.append(judge_clock(reader.newest_clock(), (clock or Clock()).now()))
@@ -91,12 +91,12 @@ def _tenant(config: Config) -> Tenant:
 
 
 def _ledger(
-    config: Config, look: Look, mount: Mount | None
+    config: Config, look: Look, mount: Mount | None, identity: Identity | None
 ) -> tuple[LedgerReader | None, list[Finding]]:
     folder = judge_state_folder(config.state, look, mount)
     if not _near(look, mount):
         return None, [folder]
-    reader, file = open_reader(config)
+    reader, file = open_reader(config, identity)
     return reader, [folder, *file]
 
 
