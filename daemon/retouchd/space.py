@@ -33,28 +33,39 @@ def decide_together(stocks: Sequence[Stock]) -> list[Decision]:
     Where all that ``min_free`` may take, of all lanes, would not free what it asks for, it takes
     nothing: something else fills the disk, and would only fill what is freed as well.
     """
-    short: dict[_Goal, str] = {}
+    short = _hopeless(stocks)
     gone = [dict[int, Kept]() for _ in stocks]
-    # First by the ledger alone, so that nobody has to look at files that can't be enough.
-    for look in (False, True):
-        missed: dict[_Goal, str] | None = None
-        while missed is None or missed:
-            short |= missed or {}
-            decisions, missed = _round(stocks, short, look=look)
-            for found, decision in zip(gone, decisions, strict=True):
-                found |= {file.file_id: file for file in decision.gone}
+    missed: dict[_Goal, str] | None = None
+    while missed is None or missed:
+        short |= missed or {}
+        decisions, missed = _round(stocks, short)
+        for found, decision in zip(gone, decisions, strict=True):
+            found |= {file.file_id: file for file in decision.gone}
     return [
         replace(
             decision,
             gone=tuple(gone[place].values()),
-            short=tuple(why for goal, why in short.items() if goal[0] == place),
+            short=()
+            if decision.braked
+            else tuple(why for goal, why in short.items() if goal[0] == place),
         )
         for place, decision in enumerate(decisions)
     ]
 
 
+def _hopeless(stocks: Sequence[Stock]) -> dict[_Goal, str]:
+    """The goals that all files that the ledger knows don't reach, so that nobody has to look
+    whether they are there."""
+    known = Counter[int]()
+    for stock in stocks:
+        for volume in stock.volumes:
+            known[volume.device] += sum(f.size for f in stock.files if f.role in volume.roles)
+    everyone = [Decision(()) for _ in stocks]
+    return _missed(stocks, everyone, known, ())
+
+
 def _round(
-    stocks: Sequence[Stock], without: Collection[_Goal], *, look: bool
+    stocks: Sequence[Stock], without: Collection[_Goal]
 ) -> tuple[list[Decision], dict[_Goal, str]]:
     """The decisions without these goals, and which others they don't reach, in words."""
     promised, decisions = Counter[int](), list[Decision]()
@@ -64,26 +75,32 @@ def _round(
             for volume in stock.volumes
             if (place, volume.device) not in without
         ]
-        missing = stock.missing if look else _nothing
-        decision = decide_by_the_disk(stock.files, stock.rules, wanted, missing, **stock.moment)
+        decision = decide_by_the_disk(
+            stock.files, stock.rules, wanted, stock.missing, **stock.moment
+        )
         decisions.append(decision)
         for volume in stock.volumes:
             promised[volume.device] += sum(
                 dead.file.size for dead in decision.delete if dead.file.role in volume.roles
             )
-    return decisions, {
-        (place, volume.device): _said(stock.rules.min_free, volume, promised[volume.device])
+    return decisions, _missed(stocks, decisions, promised, without)
+
+
+def _missed(
+    stocks: Sequence[Stock],
+    decisions: Sequence[Decision],
+    freed: Counter[int],
+    without: Collection[_Goal],
+) -> dict[_Goal, str]:
+    return {
+        (place, volume.device): _said(stock.rules.min_free, volume, freed[volume.device])
         for place, (stock, decision) in enumerate(zip(stocks, decisions, strict=True))
         for volume in stock.volumes
         if (place, volume.device) not in without
         and not decision.braked
         and stock.rules.min_free is not None
-        and volume.free + promised[volume.device] < stock.rules.min_free
+        and volume.free + freed[volume.device] < stock.rules.min_free
     }
-
-
-def _nothing(_: Sequence[Kept]) -> Iterable[Kept]:
-    return ()
 
 
 def _said(min_free: int | None, volume: Volume, given: int) -> str:
