@@ -177,3 +177,11 @@ def test_what_keeps_the_ledger_from_being_written_is_told_of_every_file_that_wai
     assert "The disk is full." in says(replace(full, jobs=(JOB,)))
     done = replace(JOB, state=State.DONE, output="o.png")
     assert "The disk is full." not in says(replace(full, jobs=(done,)))
+
+
+def test_an_output_that_is_no_more_is_said_to_be_gone():
+    job = replace(JOB, state=State.DONE, output="d/cat.jpg", output_role="review")
+    assert "The output is /srv/retouch/outbox/d/cat.jpg." in says(replace(FILE, jobs=(job,)))
+    text = says(replace(FILE, jobs=(job,), gone=True))
+    assert "The output was /srv/retouch/outbox/d/cat.jpg: deleted by retention, or taken" in text
+    assert "lies in review" not in text

@@ -477,6 +477,10 @@ def test_an_original_that_was_pruned_is_gone(ledger: Ledger) -> None:
     found = ledger.job(job)
     assert found is not None
     assert found.drops[0].place is Place.GONE
+    # Whoever looks for it is told so.
+    assert [j.id for j in ledger.holding("a", "archive", "2026/p.png")] == [job]
+    assert ledger.holding("a", "outbox", "2026/p.png") == []
+    assert ledger.holding("b", "archive", "2026/p.png") == []
 
 
 def test_a_file_taken_back_from_retention_is_not_pruned(ledger: Ledger) -> None:

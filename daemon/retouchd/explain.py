@@ -29,7 +29,8 @@ class Facts:
     """What is known about a path. path: relative to its root. role: of that root. jobs: that
     speak of it, newest first. exists: None where nobody looked. paused: why its lane is. near: of
     what waits in its lane. command: words after `retouchd` → the line that a person can copy.
-    stuck: what keeps the ledger from being written, and what to do."""
+    stuck: what keeps the ledger from being written, and what to do. gone: retention knows the
+    output no more, and it is not there."""
 
     lane: Lane
     role: str
@@ -42,6 +43,7 @@ class Facts:
     near: Near = field(default_factory=Near)
     command: Command = plain
     stuck: str | None = None
+    gone: bool = False
 
     @property
     def start(self) -> str:
@@ -203,7 +205,10 @@ def _waiting(facts: Facts, job: Job) -> list[str]:
 def _outputs(facts: Facts, job: Job) -> list[str]:
     """Where the output lies, and what was published with it."""
     folder = facts.lane.folders.get(job.output_role, facts.lane.outbox)
-    lines = [f"The output is {folder}/{printable(job.output or '')}."]
+    output = f"{folder}/{printable(job.output or '')}"
+    if facts.gone:
+        return [f"The output was {output}: deleted by retention, or taken away."]
+    lines = [f"The output is {output}."]
     if job.output_role == "review":
         lines.append("It lies in review, because somebody should look at it before it is used.")
     return lines + [f"Beside it: {folder}/{printable(one.path)}" for one in job.companions]

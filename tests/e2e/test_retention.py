@@ -85,6 +85,24 @@ def test_what_is_not_due_stays(spool):
     assert before - everything(spool) == {gone["path"].removeprefix(f"{spool.root}/")}
 
 
+def test_of_what_was_deleted_explain_says_so(spool):
+    finished(spool, 1)
+    output, original = find(spool.outbox, "photo0.png"), find(spool.archive, "photo0.png")
+    for path in (output, original):
+        assert f"The output is {output}." in spool.retouchd("explain", str(path)).stdout
+    age(spool, 100)
+    assert len(prune(spool)) == 3
+    for path in (output, original):
+        told = spool.retouchd("explain", str(path)).stdout
+        assert f"The output was {output}: deleted by retention, or taken away." in told
+        assert "The output is" not in told
+        assert "Original photo0.png: taken away or pruned." in told
+    # Somebody has it from a backup, and it is theirs.
+    output.parent.mkdir()
+    output.write_bytes(b"mine")
+    assert f"The output is {output}." in spool.retouchd("explain", str(output)).stdout
+
+
 def test_files_that_a_job_still_needs_stay(spool):
     """However old they are: a person wants this one tried again."""
     spool.drop_pair("photo")

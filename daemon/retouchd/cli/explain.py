@@ -131,7 +131,16 @@ def _gather(
         now=time.time(),
         near=near,
         command=command,
+        gone=bool(ledger and jobs and _is_gone(ledger, lane, jobs[0])),
     )
+
+
+def _is_gone(ledger: LedgerReader, lane: Lane, job: Job) -> bool:
+    """Whether retention does not know the job's output any more, and it is not there."""
+    role = "outputs" if job.output_role == "outbox" else job.output_role
+    if job.output is None or ledger.keeper(lane.name, role, job.output) is not None:
+        return False
+    return not os.path.lexists(lane.folders.get(job.output_role, lane.outbox) / job.output)
 
 
 def _stuck(ledger: Mapping[str, str]) -> str | None:

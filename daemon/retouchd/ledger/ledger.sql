@@ -193,10 +193,12 @@ OR (state = 'quarantined' AND error_file IS NULL)
 OR id IN (SELECT job FROM drops WHERE next_place IS NOT NULL) ORDER BY id;
 
 -- name: jobs_holding
--- By a path outside the inbox: an output, a file beside it, or an original that was moved.
+-- By a path outside the inbox: an output, a file beside it, or an original that was moved (of one
+-- that was pruned since, the folder is not known any more).
 SELECT * FROM jobs WHERE lane = :lane AND (
     (output_role = :role AND output = :path)
-    OR id IN (SELECT job FROM drops WHERE place = :role AND "where" = :path)
+    OR id IN (SELECT job FROM drops WHERE "where" = :path AND (
+        place = :role OR (place = 'gone' AND :role IN ('archive', 'failed'))))
     OR id IN (SELECT job FROM kept WHERE lane = :lane AND role = :kept AND path = :path)
 ) ORDER BY id DESC;
 
