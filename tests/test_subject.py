@@ -134,6 +134,20 @@ def test_before_a_plain_backdrop_that_is_believed_and_a_network_may_only_doubt_i
     assert disputed.notes == ("the network sees another subject than the plain backdrop shows",)
 
 
+@pytest.mark.parametrize("hole", [True, False])
+def test_what_looks_like_the_backdrop_within_a_subject_is_what_the_network_says(hole: bool) -> None:
+    """A small gap that the backdrop is seen through, or a label of its colour."""
+    wide = 4 * WIDTH, 4 * HEIGHT
+    shown, truth = cv2.resize(photo(), wide), cv2.resize(disc(), wide)
+    spot = np.s_[2 * HEIGHT - 8 : 2 * HEIGHT + 8, 2 * WIDTH - 8 : 2 * WIDTH + 8]
+    shown[spot] = shown[0, 0]
+    if hole:
+        truth[spot] = 0
+    found = unit(from_network_or_backdrop(shown, Seen(shown, truth)).alpha)
+    assert found[spot][4:-4, 4:-4].mean() == pytest.approx(0 if hole else 1, abs=0.1)
+    assert np.abs(found - truth).mean() < 0.02
+
+
 def test_before_anything_else_the_network_is_believed() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     clutter = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)

@@ -38,11 +38,14 @@ class Backdrop:
     """What the border says about the rest.
 
     mask: [H, W] uint8 of the photo's size, 255 subject, 0 backdrop; rough, without soft edges.
+    enclosed: [H, W] uint8, 255 where the backdrop's colours lie within the subject and are taken
+        for part of it: a label of the same white, or a hole that it is seen through.
     confidence: 0 to 1; under a half the photo is not on a plain backdrop.
     colour: of the backdrop, RGB in [0, 1], at the border on average.
     """
 
     mask: Grey
+    enclosed: Grey
     confidence: float
     colour: tuple[float, float, float]
 
@@ -56,12 +59,12 @@ def find(pixels: Pixels) -> Backdrop:
     surface = _fitted(lab, strip)
     begins = _threshold(surface)
     shaded = _shaded(surface, begins)
-    subject = _subject(surface.distance, shaded, begins)
+    plain = (surface.distance < begins) | shaded
+    subject = _subject(surface.distance, plain, begins)
     confidence = _confidence(surface, subject, strip, begins)
-    wide = cv2.resize(subject.astype(np.uint8) * 255, pixels.shape[1::-1])
-    mask = np.multiply(wide > 127, 255, dtype=np.uint8)
+    mask, enclosed = (_wide(flags, pixels.shape) for flags in (subject, subject & plain))
     red, green, blue = (float(value) for value in image[strip & surface.inside].mean(axis=0))
-    return Backdrop(mask, confidence, (red, green, blue))
+    return Backdrop(mask, enclosed, confidence, (red, green, blue))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,11 @@ class _Surface:
 def _small(shape: tuple[int, ...]) -> Size:
     scale = min(1.0, _SIDE / max(shape[:2]))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _wide(flags: Flags, shape: tuple[int, ...]) -> Grey:
+    wide = cv2.resize(flags.astype(np.uint8) * 255, shape[1::-1])
+    return np.multiply(wide > 127, 255, dtype=np.uint8)
 
 
 def _strip(size: Size) -> Flags:
@@ -184,10 +192,12 @@ def _shaded(surface: _Surface, begins: float) -> Flags:
     return alike & calm
 
 
-def _subject(distance: NDArray[np.float32], shaded: Flags, begins: float) -> Flags:
-    """What is far from the backdrop, or enclosed by that and not plainly backdrop itself."""
-    plain = ((distance < begins) | shaded).astype(np.uint8)
-    count, labels = cv2.connectedComponents(plain, connectivity=4)
+def _subject(distance: NDArray[np.float32], plain: Flags, begins: float) -> Flags:
+    """What is far from the backdrop, or enclosed by that and not plainly backdrop itself.
+
+    plain: where the photo looks like the backdrop.
+    """
+    count, labels = cv2.connectedComponents(plain.astype(np.uint8), connectivity=4)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     open_ = np.zeros(count, np.bool_)
     open_[edge] = True

@@ -248,7 +248,7 @@ def test_what_was_set_aside_is_tried_again_where_it_lies(spool: Any) -> None:
     assert spool.undated(spool.archive) == ["photo.png", "sub/mess.png"]
     assert spool.undated(spool.failed) == []
     [text] = spool.review.rglob("*.review.txt")
-    assert f"sub/mess_mask.png into {spool.inbox}/matte" in " ".join(text.read_text().split())
+    assert f"sub/mess.png.mask.png into {spool.inbox}/matte" in " ".join(text.read_text().split())
     spool.drop("matte/sub/mess_mask.png", file(rough()))
     assert spool.once().returncode == 0
     assert spool.undated(spool.outbox) == ["matte/photo.png", "matte/sub/mess.png"]
