@@ -75,6 +75,16 @@ def test_off_a_terminal_a_job_is_one_line_of_six_fields(house: House) -> None:
     assert len(fields) == 6
 
 
+def test_of_a_cancelled_job_it_is_said_why(house: House) -> None:
+    number = house.put("web", "photo.jpg", State.READY)
+    assert json.loads(house.say("jobs", "--json").stdout)[0]["why"] is None
+    why = "its files were taken out of the inbox"
+    house.ledger.change(number, State.CANCELLED, now=3.0, why=why)
+    (line,) = house.say("jobs").stdout.splitlines()
+    assert line.split("	")[5] == why
+    assert json.loads(house.say("jobs", "--json").stdout)[0]["why"] == why
+
+
 def test_on_a_terminal_no_name_is_broken_and_reasons_are_folded(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

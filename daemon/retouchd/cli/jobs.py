@@ -70,7 +70,9 @@ def jobs(
     if not listed:
         _print_none(as_json)
     elif as_json:
-        typer.echo(json.dumps([job_to_json(job) for job in listed], indent=2))
+        typer.echo(
+            json.dumps([{**job_to_json(job), "why": _why(ledger, job)} for job in listed], indent=2)
+        )
     else:
         _print(listed, _results(choice, found, ledger, listed))
     matching = sum(counts[each] for each in state or State)
@@ -119,7 +121,18 @@ def _results(
     """Of each job, where its output lies, or what keeps it from having one."""
     waiting = {job.lane for job in listed if job.state is State.WAITING}
     near = {lane: near_of(ledger, lane) for lane in waiting}
-    return [_result(choice, config, job, near.get(job.lane, Near())) for job in listed]
+    return [
+        _why(ledger, job) or _result(choice, config, job, near.get(job.lane, Near()))
+        for job in listed
+    ]
+
+
+def _why(ledger: LedgerReader, job: Job) -> str | None:
+    """Why nothing came of a job; None for one of which something may."""
+    if job.state is not State.CANCELLED:
+        return None
+    changes = ledger.changes(job.id)
+    return printable(changes[-1].why or "") if changes else None
 
 
 def _result(choice: Choice, config: Config, job: Job, near: Near) -> str:
