@@ -277,3 +277,19 @@ def test_on_a_full_disk_facts_take_no_room_that_they_have_not(
     monkeypatch.setattr("retouchd.live.change_places", lambda one, other: False)
     write_live(config.state, {"pid": os.getpid(), "by": "name"})
     assert read_live(config.state) == {"pid": os.getpid(), "by": "name"}
+
+
+@pytest.mark.usefixtures("running")
+def test_who_reads_while_the_file_changes_reads_again(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"pid": os.getpid(), "by": "name"}
+    real, torn = Path.read_text, ['{"pid": 1, "la', json.dumps(facts) + '"old"}']
+
+    def read(path: Path, *args: Any, **named: Any) -> str:
+        return torn.pop() if torn and path.name == NAME else real(path, *args, **named)
+
+    write_live(config.state, facts)
+    monkeypatch.setattr(Path, "read_text", read)
+    assert read_live(config.state) == facts
+    assert not torn

@@ -15,6 +15,7 @@ from retouchd.renaming import change_places
 NAME = "live.json"
 _SPARE = f"{NAME}.tmp"
 _BLOCK = 4096
+_TRIES = 3
 LOADING = "a device still to be chosen"
 """Where a service works that still loads its models."""
 
@@ -58,8 +59,12 @@ def read_live(state: Path) -> dict[str, Any] | None:
         "device": LOADING,
         "lanes": {},
     }
-    try:
-        found = json.loads((state / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return starting
-    return found if isinstance(found, dict) and found.get("pid") == pid else starting
+    for _ in range(_TRIES):
+        try:
+            found = json.loads((state / NAME).read_text(encoding="utf-8"))
+        except OSError:
+            return starting
+        except ValueError:
+            continue  # Whoever reads slowly may hold what has become the spare meanwhile.
+        return found if isinstance(found, dict) and found.get("pid") == pid else starting
+    return starting
