@@ -71,6 +71,7 @@ def test_a_device_that_hangs_twice_is(spool, die, closed):
     assert "the device made no progress" in " ".join(text.read_text(encoding="utf-8").split())
 
 
+@pytest.mark.soak
 def test_starts_that_never_come_to_the_job_are_not_held_against_it(spool, die):
     """As when the share is away in the morning, and the service is restarted over and over."""
     die()

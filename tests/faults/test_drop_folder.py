@@ -242,6 +242,7 @@ def told(lanes):
     return {lane["name"]: lane for lane in lanes.status()["lanes"]}
 
 
+@pytest.mark.soak
 def test_what_is_in_the_place_of_a_days_folder_pauses_its_lane_until_it_is_gone(tmp_path, tally):
     """Be it before anything is dropped. No attempt is lost, others go on, and so does the lane as
     soon as it can: with these times, who is tried again now and then would wait for ten minutes."""

@@ -74,7 +74,7 @@ class TestRestarting:
             "ExecMainStatus": "2",
         }
         told = "\n".join(line["MESSAGE"] for line in unit.journal())
-        assert told.count("lanes[1] (typo)") == told.count("Add 'root'") == 1
+        assert told.count("lanes[1] (typo)") == told.count("Did you mean 'root'") == 1
 
     @pytest.mark.soak
     def test_a_full_disk_at_the_start_is_waited_for(self, unit, pairs_of):
