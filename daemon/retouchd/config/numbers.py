@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 
 
-def _no_truth_whole(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise PydanticKnownError("int_type")
-    return value
+def _no_truth(wanted: Literal["int_type", "float_type"]) -> BeforeValidator:
+    """Refuse true and false with the error of any other value that is no such number."""
 
+    def refuse(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticKnownError(wanted)
+        return value
 
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise PydanticKnownError("float_type")
-    return value
+    return BeforeValidator(refuse)
 
 
 # To YAML `yes` is true, and to Python that is 1.
-Whole = Annotated[int, BeforeValidator(_no_truth_whole)]
-Number = Annotated[float, BeforeValidator(_no_truth)]
+Whole = Annotated[int, _no_truth("int_type")]
+Number = Annotated[float, _no_truth("float_type")]
