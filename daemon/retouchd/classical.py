@@ -39,14 +39,18 @@ def fill(image: Pixels, mask: NDArray[np.uint8]) -> Unit:
         return np.full(image.shape, 0.5, np.float32)
     known = to_unit(image)
     known[hole] = 0.0
-    return np.clip(_solve(known, hole), 0.0, 1.0)
+    return np.clip(diffused(known, hole), 0.0, 1.0)
 
 
-def _solve(image: Unit, hole: NDArray[np.bool_]) -> Unit:
+def diffused(image: Unit, hole: NDArray[np.bool_]) -> Unit:
+    """The image [H, W, C], at most four channels of any range, with its hole [H, W] filled.
+
+    It is 0 in its hole, which is not all of it; known samples stay.
+    """
     depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     if depth.max() <= _THIN or min(hole.shape) < 4:
         return _march(image, hole)
-    coarse = _solve(*_halved(image, hole))
+    coarse = diffused(*_halved(image, hole))
     height, width = hole.shape
     guess = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     inner = _settle(np.where(hole[..., None], guess, image), hole)

@@ -130,6 +130,21 @@ def nearest(wanted: Flags) -> Index:
     return found
 
 
+def smaller(plane: Unit) -> Unit:
+    """A plane [H, W] at half the size, rounded up."""
+    height, width = plane.shape
+    size = ((width + 1) // 2, (height + 1) // 2)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def words(planes: Unit) -> NDArray[np.uint32]:
+    """[n], pixels [4, n] in 8 bits; a pixel is one word, so that it is fetched as one."""
+    samples = np.empty((planes.shape[1], 4), np.uint8)
+    for number, plane in enumerate(planes):
+        samples[:, number] = np.clip(plane * 255 + 0.5, 0, 255)
+    return samples.view(np.uint32).ravel()
+
+
 def _near(flags: Flags) -> Flags:
     """Where a patch holds any of these pixels."""
     grown = cv2.dilate(flags.astype(np.uint8), np.ones((SIDE, SIDE), np.uint8))

@@ -8,7 +8,8 @@ how much detail there is around (Newson et al., "Video Inpainting of Complex Sce
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from retouchd.patch_closest import closest
-from retouchd.patch_level import SEEN, Flags, Index, PatchLevel
-from retouchd.samples import Unit
+from retouchd.patch_guide import PatchGuide
+from retouchd.patch_level import SEEN, Flags, Index, PatchLevel, words
 
 _WAYS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 _GLANCE = SEEN[2::5]  # all over a patch; most of what is offered at random is worse in these alone
 _ROUNDS = (_GLANCE, [shift for shift in SEEN if shift not in _GLANCE])
+_Look = Callable[[Index, Index], NDArray[np.int32]]  # how far targets and sources are apart
+
 _AT_ONCE = 1 << 12  # patches compared in one go: what fits a processor's cache
 _NARROWER = 4  # how much smaller each round of the random search is
 
@@ -30,25 +33,26 @@ class Search:
     """The matches of a level's targets, as they get better.
 
     match: [N], the source of each target. cost: [N], the sum of the absolute differences of their
-    samples.
+    samples, and how far it is off the guide, if there is one.
     """
 
-    def __init__(self, level: PatchLevel, match: Index) -> None:
+    def __init__(self, level: PatchLevel, match: Index, guide: PatchGuide | None = None) -> None:
         self.level = level
-        self._words = _words(level.pixels)
-        self._rounds = [level.steps(part) for part in _ROUNDS]
+        self._words = words(level.pixels)
+        self._rounds: list[_Look] = [guide.off] if guide else []
+        self._rounds += [partial(self._apart, level.steps(part)) for part in _ROUNDS]
         self.match = match
         self.compare()
 
     def compare(self) -> None:
         """Look anew at the hole, after it was painted."""
         painted, targets = self.level.painted, self.level.targets
-        self._words[painted] = _words(self.level.pixels[:, painted])
+        self._words[painted] = words(self.level.pixels[:, painted])
         self.cost = np.zeros(len(targets), np.int32)
         for start in range(0, len(targets), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            for steps in self._rounds:
-                self.cost[part] += self._apart(targets[part], self.match[part], steps)
+            for look in self._rounds:
+                self.cost[part] += look(targets[part], self.match[part])
 
     def exhaust(self, random: Generator) -> None:
         """Give each target the closest source."""
@@ -92,27 +96,19 @@ class Search:
 
     def _judge(self, who: Index, offered: Index) -> None:
         cost = np.zeros(len(who), np.int32)
-        for steps in self._rounds:
+        for look in self._rounds:
             if not len(who):
                 return
-            cost += self._apart(self.level.targets.take(who), offered, steps)
+            cost += look(self.level.targets.take(who), offered)
             better = np.flatnonzero(cost < self.cost.take(who))
             who, offered, cost = who.take(better), offered.take(better), cost.take(better)
         self.match[who] = offered
         self.cost[who] = cost
 
-    def _apart(self, ones: Index, others: Index, steps: Index) -> NDArray[np.int32]:
+    def _apart(self, steps: Index, ones: Index, others: Index) -> NDArray[np.int32]:
         """How much pairs of patches differ in the pixels that lie these steps from the middle."""
         one, other = (self._words.take(which + steps, mode="wrap") for which in (ones, others))
         differences = cv2.absdiff(one.view(np.uint8), other.view(np.uint8))
         total = differences.sum(axis=0, dtype=np.uint16)
         red, green, blue, detail = total.reshape(-1, 4).T
         return np.asarray(red + green + blue + detail, np.int32)
-
-
-def _words(planes: Unit) -> NDArray[np.uint32]:
-    """[n], pixels [4, n] in 8 bits; a pixel is one word, so that it is fetched as one."""
-    samples = np.empty((planes.shape[1], 4), np.uint8)
-    for number, plane in enumerate(planes):
-        samples[:, number] = np.clip(plane * 255 + 0.5, 0, 255)
-    return samples.view(np.uint32).ravel()

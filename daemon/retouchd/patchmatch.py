@@ -2,10 +2,11 @@
 
 Wexler, Shechtman, Irani, "Space-Time Completion of Video" (PAMI 2007), with the search of Barnes et
 al. (``patch_search``): every small patch that touches the hole has to look like one from around it,
-and what they agree on is painted; both by turns, from coarse to fine. At full size each pixel is a
-copy of a known one, but for slow changes of light (``patch_seams``). So texture goes on as texture
-and lines as lines, where diffusion (``classical``) leaves a blur; it knows of no objects, and what
-is only in the hole stays unknown.
+and what they agree on is painted; both by turns, from coarse to fine, where a blur keeps them to
+the colours of the place (``patch_guide``). At full size each pixel is a copy of a known one, but
+for slow changes of light (``patch_seams``). So texture goes on as texture and lines as lines, where
+diffusion (``classical``) leaves a blur; it knows of no objects, and what is only in the hole stays
+unknown.
 
 Thin holes are filled by ``classical``: it costs less, and there a blur is hardly seen. Equal
 pictures get equal fills: chance is seeded.
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 
 from retouchd import classical
 from retouchd.engine import Pixels
-from retouchd.patch_level import Flags, PatchLevel, depths, nearest, sources_outside
+from retouchd.patch_guide import PatchGuide, guides
+from retouchd.patch_level import Flags, PatchLevel, depths, nearest, smaller, sources_outside
 from retouchd.patch_onion import peel
 from retouchd.patch_seams import laid
 from retouchd.patch_search import Search
@@ -56,7 +58,7 @@ def fill(image: Pixels, mask: NDArray[np.uint8]) -> Unit:
     # What is under the thick parts does not matter: nobody looks there before it is painted.
     known = to_unit(image) if np.array_equal(thick, hole) else classical.fill(image, mask)
     levels = list(_levels(known, thick, hole))
-    found = _paint(levels)
+    found = _paint(levels, guides(levels))
     origin = origins(levels[0], found.match, found.cost)
     return np.clip(laid(levels[0], origin), 0, 1)
 
@@ -104,33 +106,27 @@ def _detail(image: Unit, unfit: Flags) -> Unit:
 def _halved(level: PatchLevel) -> PatchLevel:
     """Half the size; a pixel is the mean of the known ones below it, and the hole's where they are
     fewer than half. What the hole shows does not matter: it is painted before anybody looks."""
-    share, taken = (_smaller((~flags).astype(np.float32)) for flags in (level.hole, level.unfit))
-    known = np.stack([_smaller(np.where(level.hole, 0, plane)) for plane in level.planes])
+    share, taken = (smaller((~flags).astype(np.float32)) for flags in (level.hole, level.unfit))
+    known = np.stack([smaller(np.where(level.hole, 0, plane)) for plane in level.planes])
     planes = np.asarray(known / np.maximum(share, 0.5), np.float32)
     return PatchLevel(planes, share < 0.5, taken < 0.5)
 
 
-def _smaller(plane: Unit) -> Unit:
-    height, width = plane.shape
-    size = ((width + 1) // 2, (height + 1) // 2)
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _paint(levels: list[PatchLevel]) -> Search:
+def _paint(levels: list[PatchLevel], led: list[PatchGuide | None]) -> Search:
     """Paint all levels from the last, the coarsest, to the first; gives what was found for it."""
     random = default_rng(0)
-    search = _coarsest(levels[-1], random)
+    search = _coarsest(levels[-1], led[-1], random)
     for number in range(len(levels) - 2, -1, -1):
-        search = _finer(search, levels[number])
+        search = _finer(search, levels[number], led[number])
         passes = min(_PASSES[min(number, len(_PASSES) - 1)], _WORK // len(search.match))
         _agree(search, partial(_improve, search, _NEAR, random), passes)
     return search
 
 
-def _coarsest(level: PatchLevel, random: Generator) -> Search:
+def _coarsest(level: PatchLevel, guide: PatchGuide | None, random: Generator) -> Search:
     """The coarsest level is painted from what is known alone."""
     peel(level, random)
-    search = Search(level, np.resize(level.sources, len(level.targets)))
+    search = Search(level, np.resize(level.sources, len(level.targets)), guide)
     pairs = len(level.targets) * len(level.sources)
     thorough = min(max(1, _PAIRS // pairs), _PASSES[-1])
     _agree(search, partial(search.exhaust, random), thorough)
@@ -153,7 +149,7 @@ def _improve(search: Search, radius: int, random: Generator) -> None:
     search.wander(radius, random)
 
 
-def _finer(search: Search, fine: PatchLevel) -> Search:
+def _finer(search: Search, fine: PatchLevel, guide: PatchGuide | None) -> Search:
     """The next finer level, painted with what was found for a coarse one."""
     coarse = search.level
     rows, columns = fine.rows_columns(fine.targets)
@@ -166,4 +162,4 @@ def _finer(search: Search, fine: PatchLevel) -> Search:
     columns += 2 * (end[1] - start[1])
     match = fine.nearest_source(rows, columns)
     blend(fine, match, np.zeros(len(match), np.int32))
-    return Search(fine, match)
+    return Search(fine, match, guide)
