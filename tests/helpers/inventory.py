@@ -101,7 +101,8 @@ class Inventory:
         self._check_ledger(now, expected, force=force)
         for lane in self.lanes.values():
             if not lane.braked:
-                lane.seen, lane.newest = now, now if force else max(now, lane.newest)
+                lane.seen = now
+                lane.newest = _believed(lane, now) if force else max(now, lane.newest)
             tally.counts[CLOCKS][f"{jump:+.2f}{', braked' * lane.braked}"] += 1
         tally.counts[PROMISE]["deleted"] += len(expected)
         tally.counts[PROMISE]["stays, changed by a person"] += len(self.changed & {*self.files})
@@ -164,3 +165,8 @@ class Inventory:
 def _without_links(found: Snapshot) -> Snapshot:
     """A name that somebody gave a file elsewhere has one companion less when the file is gone."""
     return {p: (*e[:2], *e[3:]) if "linked " in p else e for p, e in found.items()}
+
+
+def _believed(lane: Keeping, now: float) -> float:
+    """The time that the product went by, a moment later: to which it set what was later still."""
+    return max([now, *(filed.at for filed in lane.files if filed.at < now + 120)])
