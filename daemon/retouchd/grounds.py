@@ -8,7 +8,7 @@ from typing import Any
 
 from retouchd.clock import Clock
 from retouchd.errors import TransientError
-from retouchd.lanes import LaneState
+from retouchd.lanes import LaneState, Moved
 from retouchd.ledger import Ledger, RootRow
 from retouchd.roots import RootRef
 from retouchd.tenancy import Tenant
@@ -49,11 +49,19 @@ class Grounds:
             )
             roots[role] = RootRef(**found)
             if own is None:
+                self._remember_where(role)
                 self._ledger.set_root(RootRow(self._lane.name, role, path, roots[role].marker))
         self._occupy(roots["inbox"])
         self._sweep(roots)
         self._check(roots)
         self._lane.set_roots(roots)
+
+    def _remember_where(self, role: str) -> None:
+        """Where the inbox was: of what waits there a person shall read more than that it waits in
+        this one no more."""
+        before = self._ledger.root(self._lane.name, role)
+        if role == "inbox" and before and before.path != self._path(role):
+            self._lane.moved = Moved(before.path, self._clock.now())
 
     def _occupy(self, inbox: RootRef) -> None:
         """See that nobody else works with the inbox; raises InboxTaken."""

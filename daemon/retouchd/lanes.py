@@ -41,6 +41,14 @@ class Pause:
         return left if 0 < left <= self.hold else 0.0
 
 
+@dataclass(frozen=True)
+class Moved:
+    """The configuration named another inbox: where it was until when, in epoch seconds."""
+
+    inbox: str
+    at: float
+
+
 class LaneState:
     """One lane of the running service. Its methods may be called from any thread."""
 
@@ -49,6 +57,7 @@ class LaneState:
         self.watching = ""  # until its intake has looked: events or scan
         self.file_system = ""
         self.settling = 0
+        self.moved: Moved | None = None
         self._roots: dict[str, RootRef] = {}
         self._pause: Pause | None = None
         self._relapses = self._recoveries = 0

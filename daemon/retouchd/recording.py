@@ -38,8 +38,13 @@ def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Chan
     for drop in job.drops if job else ():
         if drop.place is Place.INBOX:
             ledger.moved(drop.id, Place.GONE, drop.where)
-    state = _end(ledger, job, now, action.why) if job else State.CANCELLED
-    return _said(lane, action.job, job.name if job else "", state, action.why)
+    why = action.why
+    if job and lane.moved and job.created_at < lane.moved.at:
+        why = (
+            f"its files lie in {lane.moved.inbox}, the inbox before; move them here"
+        )
+    state = _end(ledger, job, now, why) if job else State.CANCELLED
+    return _said(lane, action.job, job.name if job else "", state, why)
 
 
 def _end(ledger: Ledger, job: Job, now: float, why: str) -> State:

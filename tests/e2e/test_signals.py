@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from helpers.pictures import texture
 from helpers.tiny_network import install
 
 PAIRS = 6
@@ -304,6 +305,24 @@ class TestReloading:
         assert eventually(lambda: told("was rejected", "not valid YAML"))
         lanes.file.write_text(good, encoding="utf-8")
         assert eventually(lambda: lanes.status()["differs"] is None)
+
+    def test_what_waits_in_an_inbox_that_is_none_any_more_is_told_where_it_lies(
+        self, make_lanes, start_all
+    ):
+        lanes = make_lanes()
+        before = lanes.lane("only")
+        before.drop("photo.png", texture(1))
+        running = start_all(lanes)
+        running.wait_for("waiting", file="photo.png")
+        lanes.lane("only", inbox=str(lanes.root / "elsewhere"))
+        running.signal(signal.SIGHUP)
+        why = running.wait_for("cancelled", file="photo.png")["why"]
+        assert str(before.inbox) in why
+        assert before.files(before.inbox) == ["photo.png"]
+        (before.inbox / "photo.png").rename(lanes.root / "elsewhere" / "photo.png")
+        running.wait_for("waiting", 2, file="photo.png")
+        (lanes.root / "elsewhere" / "photo.png").unlink()
+        assert "taken out" in running.wait_for("cancelled", 2, file="photo.png")["why"]
 
     def test_a_lane_that_was_taken_out_rests_and_goes_on_later(self, make_lanes, start_all):
         lanes = make_lanes()
