@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,9 @@ def test_the_rate_tells_how_long_the_rest_takes(config: Config, ledger: Ledger) 
         add(ledger, *steps, completed_at=NOW - 60)
     for _ in range(5):
         add(ledger, State.READY)
-    assert "2.0 jobs a minute, 3m left" in status_text(read_status(config, ledger, NOW))
+    status = read_status(config, ledger, NOW)
+    assert "2.0 jobs a minute, 3m left" in status_text(replace(status, running=True))
+    assert not any("left" in line for line in status_text(status))
     add(ledger, *steps, completed_at=NOW - 3600)
     assert read_status(config, ledger, NOW).rate == 2.0
 
@@ -244,7 +247,20 @@ def test_little_left_is_at_least_a_minute(config: Config, ledger: Ledger) -> Non
     for _ in range(50):
         add(ledger, State.READY, State.RUNNING, State.PUBLISHED, State.DONE, completed_at=NOW)
     add(ledger, State.READY)
-    assert "5.0 jobs a minute, 1m left" in status_text(read_status(config, ledger, NOW))
+    status = replace(read_status(config, ledger, NOW), running=True)
+    assert "5.0 jobs a minute, 1m left" in status_text(status)
+
+
+def test_what_a_killed_service_left_is_not_said_to_run(config: Config, ledger: Ledger) -> None:
+    add(ledger, State.READY, State.RUNNING)
+    add(ledger)
+    status = read_status(config, ledger, NOW)
+    head, counts, next_line = status_text(status)[:3]
+    assert head.endswith("not running")
+    assert counts == "1 waiting, 1 interrupted"
+    assert "begun anew" in next_line
+    assert "1 running" in status_text(replace(status, running=True))[1]
+    assert status.jobs["running"] == 1
 
 
 @pytest.mark.usefixtures("running")

@@ -40,9 +40,7 @@ def _cancel(ledger: Ledger, lane: LaneState, action: Cancel, now: float) -> Chan
             ledger.moved(drop.id, Place.GONE, drop.where)
     why = action.why
     if job and lane.moved and job.created_at < lane.moved.at:
-        why = (
-            f"its files lie in {lane.moved.inbox}, the inbox before; move them here"
-        )
+        why = f"its files lie in {lane.moved.inbox}, the inbox before; move them here"
     state = _end(ledger, job, now, why) if job else State.CANCELLED
     return _said(lane, action.job, job.name if job else "", state, why)
 

@@ -211,15 +211,16 @@ def status_text(status: Status, retry: str = "retouchd retry --failed") -> list[
     head = f"retouchd {status.version}, " + (
         f"running (process {status.pid}) on {status.device}" if status.running else "not running"
     )
-    counts = ", ".join(f"{n} {state}" for state, n in status.jobs.items() if n) or "no jobs yet"
-    lines = [head, counts]
+    lines = [head, _counts(status)]
+    if status.jobs["running"] and not status.running:
+        lines.append("what was interrupted is begun anew at the next start")
     if status.ledger_trouble:
         lines += [f"PAUSED: {status.ledger_trouble}", f"  {status.ledger_remedy}"]
     if status.jobs["quarantined"]:
         lines.append(_ASIDE.format(retry=retry))
     if not status.begun:
         lines.append(f"nothing has worked here so far: there is no {status.ledger}")
-    if status.rate:
+    if status.rate and status.running:
         left = status.jobs["ready"] + status.jobs["running"]
         eta = f", {show_duration(math.ceil(left / status.rate) * 60.0)} left" if left else ""
         lines.append(f"{status.rate:.1f} jobs a minute{eta}")
@@ -228,6 +229,14 @@ def status_text(status: Status, retry: str = "retouchd retry --failed") -> list[
     if status.differs:
         lines += [f"THE FILE DIFFERS: {status.differs}", f"  {status.advice}"]
     return lines
+
+
+def _counts(status: Status) -> str:
+    named = status.jobs.items()
+    if not status.running:
+        # A service that was killed could not say so; nobody works on them.
+        named = {**status.jobs, "running": 0, "interrupted": status.jobs["running"]}.items()
+    return ", ".join(f"{number} {state}" for state, number in named if number) or "no jobs yet"
 
 
 def _lane_lines(lane: LaneStatus) -> list[str]:
