@@ -258,7 +258,7 @@ def test_what_a_killed_service_left_is_not_said_to_run(config: Config, ledger: L
     head, counts, next_line = status_text(status)[:3]
     assert head.endswith("not running")
     assert counts == "1 waiting, 1 interrupted"
-    assert "begun anew" in next_line
+    assert "taken up" in next_line
     assert "1 running" in status_text(replace(status, running=True))[1]
     assert status.jobs["running"] == 1
 

@@ -213,7 +213,7 @@ def status_text(status: Status, retry: str = "retouchd retry --failed") -> list[
     )
     lines = [head, _counts(status)]
     if status.jobs["running"] and not status.running:
-        lines.append("what was interrupted is begun anew at the next start")
+        lines.append("what was interrupted is taken up at the next start")
     if status.ledger_trouble:
         lines += [f"PAUSED: {status.ledger_trouble}", f"  {status.ledger_remedy}"]
     if status.jobs["quarantined"]:
