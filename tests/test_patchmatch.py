@@ -126,6 +126,17 @@ def test_what_is_under_the_mask_does_not_matter():
     assert np.array_equal(patchmatch.fill(photo, mask), patchmatch.fill(other, mask))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(120, 7), (7, 120), (120, 8), (8, 120)])
+def test_a_strip_is_filled(shape):
+    photo = np.random.default_rng(0).integers(90, 110, (*shape, 3)).astype(np.uint8)
+    mask = np.zeros(shape, np.uint8)
+    mask[:14, :14] = 255
+    filled = patchmatch.fill(photo, mask) * 255
+    assert filled.min() > 80
+    assert filled.max() < 120
+
+
 def test_nothing_to_copy_from_is_left_to_classical():
     photo = checkers(40)
     mask = np.full((40, 40), 255, np.uint8)

@@ -34,7 +34,8 @@ class PatchLevel:
 
     planes: [4, H, W] float32: RGB in [0, 1], and how much detail there is around. hole: [H, W],
     what is to be filled. unfit: [H, W], what no patch is taken from; the hole, and maybe more.
-    Both sides are at least ``SIDE``.
+    Both sides are more than ``SIDE``, or some pixels would lie under patches only where these are
+    not looked at.
     """
 
     planes: Unit

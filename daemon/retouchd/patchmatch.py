@@ -25,7 +25,15 @@ from numpy.typing import NDArray
 from retouchd import classical
 from retouchd.engine import Pixels
 from retouchd.patch_guide import PatchGuide, guides
-from retouchd.patch_level import Flags, PatchLevel, depths, nearest, smaller, sources_outside
+from retouchd.patch_level import (
+    SIDE,
+    Flags,
+    PatchLevel,
+    depths,
+    nearest,
+    smaller,
+    sources_outside,
+)
 from retouchd.patch_onion import peel
 from retouchd.patch_seams import laid
 from retouchd.patch_search import Search
@@ -53,7 +61,7 @@ def fill(image: Pixels, mask: NDArray[np.uint8]) -> Unit:
     """
     hole = is_hole(mask)
     thick = _thick(hole)
-    if not thick.any() or np.count_nonzero(sources_outside(hole)) < _LEAST_SOURCES:
+    if not thick.any() or not _much_around(hole):
         return classical.fill(image, mask)
     # What is under the thick parts does not matter: nobody looks there before it is painted.
     known = to_unit(image) if np.array_equal(thick, hole) else classical.fill(image, mask)
@@ -61,6 +69,12 @@ def fill(image: Pixels, mask: NDArray[np.uint8]) -> Unit:
     found = _paint(levels, guides(levels))
     origin = origins(levels[0], found.match, found.cost)
     return np.clip(laid(levels[0], origin), 0, 1)
+
+
+def _much_around(hole: Flags) -> bool:
+    """Whether there is enough to take patches from, and room for more than one beside another."""
+    sources = np.count_nonzero(sources_outside(hole))
+    return min(hole.shape) > SIDE and bool(sources >= _LEAST_SOURCES)
 
 
 def _thick(hole: Flags) -> Flags:
