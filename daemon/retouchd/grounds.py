@@ -57,8 +57,7 @@ class Grounds:
         self._lane.set_roots(roots)
 
     def _remember_where(self, role: str) -> None:
-        """Where the inbox was: of what waits there a person shall read more than that it waits in
-        this one no more."""
+        """Note where the inbox was, so that it can be told of jobs whose files still lie there."""
         before = self._ledger.root(self._lane.name, role)
         if role == "inbox" and before and before.path != self._path(role):
             self._lane.moved = Moved(before.path, self._clock.now())
