@@ -129,7 +129,8 @@ def test_it_goes_on_while_a_share_hangs_for_ten_minutes(
     tally.add(PROMISE, f"{how}, ten minutes", **facts)
 
 
-@pytest.mark.parametrize("how", [pytest.param("idle", marks=pytest.mark.soak), "at work"])
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["idle", "at work"])
 def test_it_ends_in_time_while_a_share_hangs_and_starts_again(start_all, plant, begin, tally, how):
     """With the deadlines that everybody has, so that nobody knows yet that the share hangs."""
     running = begin("--set", "scan.remote=1s")
