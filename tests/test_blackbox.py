@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import signal
 import subprocess
 import sys
@@ -152,3 +153,33 @@ def test_evidence_is_used_once(tmp_path: Path) -> None:
 def test_damaged_notes_blame_nobody_wrongly(tmp_path: Path, notes: bytes) -> None:
     (tmp_path / "blackbox").write_bytes(notes)
     assert run(tmp_path, "close") in ("[] None", "[7] None")
+
+
+IMPORTED = """
+import runpy, sys
+from pathlib import Path
+from retouchd import logs
+assert "numpy" not in sys.modules
+
+def look(*_):
+    assert "numpy" in sys.modules
+    for task in Path("/proc/self/task").iterdir():
+        (blocked,) = [w for w in (task / "status").read_text().splitlines() if "SigBlk" in w]
+        print(int(blocked.split()[1], 16) >> 5 & 1)
+    raise SystemExit
+
+logs.set_up_logs = look
+sys.argv = ["retouchd", "run", "--root", sys.argv[1]]
+runpy.run_module("retouchd", run_name="__main__")
+"""
+
+
+def test_threads_that_libraries_start_leave_aborts_from_outside_to_the_first(tmp_path):
+    arguments = [sys.executable, "-c", IMPORTED, str(tmp_path)]
+    threads = {**os.environ, "OPENBLAS_NUM_THREADS": "3"}
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, timeout=50, check=False, env=threads
+    )
+    blocked = done.stdout.split()
+    assert blocked.count("0") == 1, done.stderr
+    assert blocked.count("1") >= 1

@@ -7,7 +7,8 @@ is blamed.
 
 An abort is evidence only if the device's own thread (or one that it started) called it, or if the
 device was stuck: systemd aborts a service that shows no sign of life, whatever part of it hangs.
-The kernel gives such an abort to any thread that takes it, so the device's do not (``own_aborts``).
+The kernel gives such an abort to any thread that takes it, so the device's do not (``own_aborts``),
+nor do those of libraries, which no trace names (``deaf_to_aborts``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,17 @@ def own_aborts() -> None:
     """The calling thread, and those that it starts, leave aborts from outside to other threads.
     What calls ``abort`` itself ends by it all the same: that unblocks it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+
+
+@contextlib.contextmanager
+def deaf_to_aborts() -> Iterator[None]:
+    """Threads that are started meanwhile leave aborts from outside to others: libraries of
+    arithmetic start some as soon as they are imported."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _judge_fault(jobs: frozenset[int], notes: dict[str, Any], text: str) -> Verdict:

@@ -61,14 +61,16 @@ def _serve(choice: Choice, *, once: bool) -> None:
     origin = Origin(choice.file())
     config = choice.read()
     # Heavy parts only now, so that a wrong configuration is told at once.
-    from retouchd import logs
-    from retouchd.blackbox import BlackBox
-    from retouchd.cli.progress import progress
-    from retouchd.lane_models import models_of
-    from retouchd.ledger import InstanceLock
-    from retouchd.local_engine import LocalEngine
-    from retouchd.machinery import Machinery, open_ledger
-    from retouchd.service import Service
+    from retouchd.blackbox import BlackBox, deaf_to_aborts
+
+    with deaf_to_aborts():
+        from retouchd import logs
+        from retouchd.cli.progress import progress
+        from retouchd.lane_models import models_of
+        from retouchd.ledger import InstanceLock
+        from retouchd.local_engine import LocalEngine
+        from retouchd.machinery import Machinery, open_ledger
+        from retouchd.service import Service
 
     logs.set_up_logs(config.log)
     specs = models_of(config)
