@@ -45,13 +45,12 @@ def run(folder: Path, end: str) -> str:
 ABORT = """
 import ctypes, os, signal, sys, threading, time
 from pathlib import Path
-from retouchd.blackbox import BlackBox, own_aborts
+from retouchd.blackbox import BlackBox, deaf_to_aborts
 libc = ctypes.CDLL(None)
 box = BlackBox(Path(sys.argv[1]))
 who, stuck = sys.argv[2], sys.argv[3:]
 noted, written = threading.Event(), threading.Event()
 def device():
-    own_aborts()
     box.on_device((7,))
     noted.set()
     written.wait()
@@ -61,7 +60,8 @@ def device():
         thread = ctypes.c_ulong()
         libc.pthread_create(ctypes.byref(thread), None, libc.abort, None)
     threading.Event().wait()
-threading.Thread(target=device, daemon=True).start()
+with deaf_to_aborts():
+    threading.Thread(target=device, daemon=True).start()
 noted.wait()
 if who == "systemd, while main is busy":
     threading.Thread(target=threading.Event().wait, daemon=True).start()

@@ -7,8 +7,8 @@ is blamed.
 
 An abort is evidence only if the device's own thread (or one that it started) called it, or if the
 device was stuck: systemd aborts a service that shows no sign of life, whatever part of it hangs.
-The kernel gives such an abort to any thread that takes it, so the device's do not (``own_aborts``),
-nor do those of libraries, which no trace names (``deaf_to_aborts``).
+The kernel gives such an abort to any thread that takes it, so neither the device's do nor those of
+libraries, which no trace names (``deaf_to_aborts``).
 """
 
 from __future__ import annotations
@@ -125,16 +125,11 @@ class BlackBox:
         self._fd = -1
 
 
-def own_aborts() -> None:
-    """The calling thread, and those that it starts, leave aborts from outside to other threads.
-    What calls ``abort`` itself ends by it all the same: that unblocks it."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
-
-
 @contextlib.contextmanager
 def deaf_to_aborts() -> Iterator[None]:
-    """Threads that are started meanwhile leave aborts from outside to others: libraries of
-    arithmetic start some as soon as they are imported."""
+    """Threads that are started meanwhile, and those that they start, leave aborts from outside to
+    other threads: the device's, and those that libraries of arithmetic start when imported. What
+    calls ``abort`` itself ends by it all the same: that unblocks it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
     try:
         yield

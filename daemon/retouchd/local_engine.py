@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from retouchd.batches import Batch, Entry, in_words, take
-from retouchd.blackbox import own_aborts
+from retouchd.blackbox import deaf_to_aborts
 from retouchd.config import Device
 from retouchd.device import Place, choose
 from retouchd.engine import Request, Result
@@ -125,7 +125,8 @@ class LocalEngine:
             self._busy = True
             self._beat()
             self._thread = threading.Thread(target=self._run, name="device")
-            self._thread.start()
+            with deaf_to_aborts():
+                self._thread.start()
         elif self._thread is None and not self._opened.done():
             self._opened.set_exception(EngineTrouble(model="any", cause="the engine is closed"))
 
@@ -140,7 +141,6 @@ class LocalEngine:
         return None
 
     def _run(self) -> None:
-        own_aborts()
         try:
             painters = self._open()
         except BaseException as error:

@@ -43,8 +43,8 @@ class PatchGuide:
     def off(self, targets: Index, sources: Index) -> NDArray[np.int32]:
         """[n], how far sources are from what the targets should be."""
         least, most, shown = (
-            words.take(which).view(np.uint8)
-            for words, which in ((self.least, targets), (self.most, targets), (self.shown, sources))
+            bound.take(which).view(np.uint8)
+            for bound, which in ((self.least, targets), (self.most, targets), (self.shown, sources))
         )
         beside = (np.maximum(least, shown) - shown) + (np.maximum(shown, most) - most)
         far = beside.reshape(-1, 4).sum(axis=1, dtype=np.int32)

@@ -23,10 +23,10 @@ from retouchd.patch_level import SEEN, Flags, Index, PatchLevel, words
 _WAYS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 _GLANCE = SEEN[2::5]  # all over a patch; most of what is offered at random is worse in these alone
 _ROUNDS = (_GLANCE, [shift for shift in SEEN if shift not in _GLANCE])
-_Look = Callable[[Index, Index], NDArray[np.int32]]  # how far targets and sources are apart
-
 _AT_ONCE = 1 << 12  # patches compared in one go: what fits a processor's cache
 _NARROWER = 4  # how much smaller each round of the random search is
+
+_Look = Callable[[Index, Index], NDArray[np.int32]]  # how far targets and sources are apart
 
 
 class Search:
